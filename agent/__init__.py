@@ -1,0 +1,1 @@
+"""The recorder: press → capture → journal → buffer → uplink."""

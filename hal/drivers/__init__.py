@@ -1,0 +1,1 @@
+"""One driver module per library, named after it."""
