@@ -1,0 +1,262 @@
+"""Merkle trees over journal lines: compact range, root, inclusion, consistency and range proofs (RFC 6962, section 2.1).
+
+Rules:
+- A leaf is a line without its newline: SHA-256(0x00 ‖ line). An inner node is SHA-256(0x01 ‖ left ‖ right).
+- A tree of n > 1 leaves splits at the largest power of two smaller than n; the empty tree's root is SHA-256 of nothing.
+- Proofs are made from a *subtree source*: a function (first, end) → hash of the leaves [first, end), asked only for
+  subtrees that stand in the tree. So the caller decides what is kept and what is computed again.
+- Checking consumes every hash: one too many is as wrong as one too few.
+
+The range proof (several ranges of lines in one tree) is Zhilu's own; docs/evidence-format.md describes it.
+"""
+
+import hashlib
+
+from .errors import ProofError
+
+HASH_BYTES = 32
+MAX_DEPTH = 63
+
+
+def _sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+EMPTY_ROOT = _sha256(b"")
+
+
+def leaf_hash(line: bytes) -> bytes:
+    """Hash of one line as a leaf: 32 bytes."""
+    return _sha256(b"\x00" + line)
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash of an inner node: 32 bytes."""
+    return _sha256(b"\x01" + left + right)
+
+
+def split(size: int) -> int:
+    """Leaves in the left subtree of a tree of `size` > 1 leaves: the largest power of two smaller than `size`."""
+    k = 1
+    while k * 2 < size:
+        k *= 2
+    return k
+
+
+class Range:
+    """The compact range of a tree: its maximal complete subtrees, left to right; all that appending needs.
+
+    `size` counts leaves, `hashes` holds one hash for each bit that is set in it, the largest subtree first.
+    """
+
+    def __init__(self, size: int = 0, hashes=()):
+        ones = bin(size).count("1") if size >= 0 else -1
+        if ones != len(hashes):
+            raise ProofError("compact range of size %d needs %d hashes, got %d" % (size, ones, len(hashes)))
+        self.size = size
+        self.hashes = list(hashes)
+
+    def append(self, leaf: bytes) -> None:
+        """Add one leaf hash, in O(log size) time and state."""
+        size = self.size
+        while size & 1:
+            leaf = node_hash(self.hashes.pop(), leaf)
+            size >>= 1
+        self.hashes.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Root of the tree so far."""
+        if not self.hashes:
+            return EMPTY_ROOT
+        root = self.hashes[-1]
+        for i in range(len(self.hashes) - 2, -1, -1):
+            root = node_hash(self.hashes[i], root)
+        return root
+
+    def copy(self) -> "Range":
+        """An independent range with the same content."""
+        return Range(self.size, self.hashes)
+
+
+def root_of(leaves) -> bytes:
+    """Root over a sequence of leaf hashes."""
+    tree = Range()
+    for leaf in leaves:
+        tree.append(leaf)
+    return tree.root()
+
+
+def from_leaves(leaves):
+    """A subtree source over leaf hashes held in memory."""
+
+    def subtree(first, end):
+        return root_of(leaves[first:end])
+
+    return subtree
+
+
+def inclusion(subtree, index: int, size: int) -> "list[bytes]":
+    """Proof that leaf `index` stands in the tree of `size` leaves: sibling hashes from the leaf upward."""
+    if not 0 <= index < size:
+        raise ProofError("inclusion: index %d is outside a tree of %d leaves" % (index, size))
+    first, end = 0, size
+    hashes = []
+    while end - first > 1:
+        middle = first + split(end - first)
+        if index < middle:
+            hashes.append(subtree(middle, end))
+            end = middle
+        else:
+            hashes.append(subtree(first, middle))
+            first = middle
+    hashes.reverse()
+    return hashes
+
+
+def inclusion_root(leaf: bytes, index: int, size: int, hashes) -> bytes:
+    """The root to which an inclusion proof leads; ProofError when it has too many or too few hashes."""
+    if not 0 <= index < size:
+        raise ProofError("inclusion: index %d is outside a tree of %d leaves" % (index, size))
+    node, last, root, used = index, size - 1, leaf, 0
+    while last > 0:
+        if node & 1 or node < last:
+            if used == len(hashes):
+                raise ProofError("inclusion: %d hashes are too few for index %d of %d" % (used, index, size))
+            root = node_hash(hashes[used], root) if node & 1 else node_hash(root, hashes[used])
+            used += 1
+        node >>= 1
+        last >>= 1
+    if used != len(hashes):
+        raise ProofError("inclusion: %d hashes given, %d used for index %d of %d" % (len(hashes), used, index, size))
+    return root
+
+
+def check_inclusion(leaf: bytes, index: int, size: int, hashes, root: bytes) -> None:
+    """Raise ProofError unless the proof leads from `leaf` to `root`."""
+    if inclusion_root(leaf, index, size, hashes) != root:
+        raise ProofError("inclusion: leaf %d does not lead to the root of %d leaves" % (index, size))
+
+
+def consistency(subtree, old: int, new: int) -> "list[bytes]":
+    """Proof that the tree of `new` leaves extends that of `old` (RFC 6962, section 2.1.2); empty for old 0 or new."""
+    if not 0 <= old <= new:
+        raise ProofError("consistency: size %d can't be a prefix of size %d" % (old, new))
+    if old in (0, new):
+        return []
+    first, end, whole = 0, new, True
+    hashes = []
+    while old != end:
+        middle = first + split(end - first)
+        if old <= middle:
+            hashes.append(subtree(middle, end))
+            end = middle
+        else:
+            hashes.append(subtree(first, middle))
+            first, whole = middle, False
+    if not whole:
+        hashes.append(subtree(first, end))
+    hashes.reverse()
+    return hashes
+
+
+def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, hashes) -> None:
+    """Raise ProofError unless the tree of `new` leaves is proved to extend that of `old`."""
+    hashes = list(hashes)
+    if not 0 <= old <= new:
+        raise ProofError("consistency: size %d can't be a prefix of size %d" % (old, new))
+    if old in (0, new):
+        known = EMPTY_ROOT if old == 0 else new_root
+        if hashes or old_root != known:
+            raise ProofError("consistency: sizes %d and %d need no hashes and the same beginning" % (old, new))
+        return
+    node, last = old - 1, new - 1
+    while node & 1:
+        node >>= 1
+        last >>= 1
+    if node:
+        if not hashes:
+            raise ProofError("consistency: no hashes given for sizes %d and %d" % (old, new))
+        before = after = hashes.pop(0)
+    else:
+        before = after = old_root
+    while last:
+        if node & 1 or node < last:
+            if not hashes:
+                raise ProofError("consistency: too few hashes for sizes %d and %d" % (old, new))
+            sibling = hashes.pop(0)
+            if node & 1:
+                before = node_hash(sibling, before)
+                after = node_hash(sibling, after)
+            else:
+                after = node_hash(after, sibling)
+        node >>= 1
+        last >>= 1
+    if hashes:
+        raise ProofError("consistency: %d hashes left over for sizes %d and %d" % (len(hashes), old, new))
+    if before != old_root:
+        raise ProofError("consistency: the hashes do not lead to the root of %d leaves" % old)
+    if after != new_root:
+        raise ProofError("consistency: the hashes do not lead to the root of %d leaves" % new)
+
+
+def _check_ranges(ranges, size):
+    last = -1
+    for first, end in ranges:
+        if not last < first < end <= size:
+            raise ProofError("ranges must ascend, not touch, not be empty and end by %d: got %d to %d" % (size, first, end))
+        last = end
+    if not ranges:
+        raise ProofError("a range proof needs at least one range")
+
+
+def _meets(ranges, first, end):
+    """Whether any range has a leaf in [first, end)."""
+    return any(a < end and first < b for a, b in ranges)
+
+
+def _outside(ranges, size):
+    """Subtrees wholly outside all ranges and single leaves inside them, left to right: (first, end, inside)."""
+    todo = [(0, size)]
+    while todo:
+        first, end = todo.pop()
+        if not _meets(ranges, first, end):
+            yield first, end, False
+        elif end - first == 1:
+            yield first, end, True
+        else:
+            middle = first + split(end - first)
+            todo.append((middle, end))
+            todo.append((first, middle))
+
+
+def range_hashes(subtree, ranges, size: int) -> "list[bytes]":
+    """Roots of the maximal subtrees wholly outside all `ranges` [(first, end), …], left to right."""
+    _check_ranges(ranges, size)
+    return [subtree(first, end) for first, end, inside in _outside(ranges, size) if not inside]
+
+
+def range_root(size: int, ranges, leaves, hashes) -> bytes:
+    """The root that the leaf hashes of the ranges (in order) and the outside hashes give; ProofError unless all are used."""
+    _check_ranges(ranges, size)
+    if size >> MAX_DEPTH:
+        raise ProofError("a tree of %d leaves is larger than any journal" % size)
+    leaves, hashes = iter(leaves), iter(hashes)
+    try:
+        root = _range_walk(0, size, ranges, leaves, hashes)
+    except StopIteration:
+        raise ProofError("the range proof has too few lines or hashes for a tree of %d leaves" % size)
+    for rest, what in ((leaves, "line"), (hashes, "hash")):
+        for _ in rest:
+            raise ProofError("the range proof has a %s too many for a tree of %d leaves" % (what, size))
+    return root
+
+
+def _range_walk(first, end, ranges, leaves, hashes):
+    if not _meets(ranges, first, end):
+        return next(hashes)
+    if end - first == 1:
+        return next(leaves)
+    middle = first + split(end - first)
+    left = _range_walk(first, middle, ranges, leaves, hashes)
+    return node_hash(left, _range_walk(middle, end, ranges, leaves, hashes))
