@@ -1,0 +1,5 @@
+"""The command `zhilu`."""
+
+
+def main() -> None:
+    """Run the command."""
