@@ -1,0 +1,218 @@
+"""The settings of a recorder: one TOML file, each key with its unit in its name, nothing accepted that is not known.
+
+Rules:
+- A key that is not known, a wrong type or a figure out of bounds refuses the whole file: an agent that starts with half
+  of its settings would find out in the street. Every mistake is named at once with file, line, key, expected and got.
+- Paths are relative to the settings file, so that a state folder can be moved.
+- What has a default may be left out; `server.url`, `broker.host` and `board.camera` or `board.microphone` may not.
+
+Which driver plays a role is the board's business (`hal.board`); this module only carries the dotted name and options.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.config_errors import describe
+from agent.errors import SettingsError
+
+MAX_FILE_BYTES = 262_144
+"""A settings file is a page of text; more is not one."""
+
+MIB = 1_048_576
+Text = Annotated[str, Field(min_length=1, max_length=255)]
+HttpsUrl = Annotated[str, Field(pattern=r"^https://[^\s/]+/?$", max_length=255)]
+TrackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys and loose types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AgentSection(Section):
+    """Where the device keeps what it is, and what it does after the power failed."""
+
+    state: Text = "."
+    resume_after_power_loss: bool = False
+    check_packages: bool = True
+
+
+class ServerSection(Section):
+    """Where media go and where the handshake is made."""
+
+    url: HttpsUrl
+    timeout_s: int = Field(20, ge=1, le=600)
+
+
+class BrokerSection(Section):
+    """The MQTT broker; `version` 3.1.1 is for brokers that know no better."""
+
+    host: Text
+    port: int = Field(8883, ge=1, le=65_535)
+    version: Literal["5.0", "3.1.1"] = "5.0"
+    keepalive_s: int = Field(30, ge=5, le=600)
+    session_expiry_s: int = Field(604_800, ge=0, le=31_536_000)
+
+
+class TlsSection(Section):
+    """The device's identity towards server and broker; never its evidence key."""
+
+    ca: Text = "tls/ca.crt"
+    certificate: Text = "tls/device.crt"
+    key: Text = "tls/device.key"
+
+
+class UplinkSection(Section):
+    """How hard the network is used. `only_networks` names interfaces; empty means any; 0 bytes a second means no limit."""
+
+    batches_in_flight: int = Field(4, ge=1, le=16)
+    answer_within_s: int = Field(10, ge=1, le=600)
+    health_every_s: int = Field(30, ge=1, le=3_600)
+    reconnect_first_ms: int = Field(500, ge=10, le=60_000)
+    reconnect_max_ms: int = Field(60_000, ge=100, le=600_000)
+    upload_parallel: int = Field(2, ge=1, le=8)
+    upload_request_bytes: int = Field(4 * MIB, ge=2 * MIB, le=8 * MIB)
+    upload_bytes_per_s: int = Field(0, ge=0)
+    only_networks: list[Annotated[str, Field(pattern=r"^[^\s/]{1,15}$")]] = []
+
+
+class CaptureSection(Section):
+    """What is recorded, and how it is cut."""
+
+    track: TrackName = "front"
+    pre_event_s: int = Field(30, ge=0, le=120)
+    post_event_s: int = Field(0, ge=0, le=60)
+    fragment_ms: int = Field(1_000, ge=500, le=4_000)
+
+
+class OverlaySection(Section):
+    """What is burnt into the picture beside the time: GA/T 947 has device numbers of 7 and officers' of 6 characters."""
+
+    enabled: bool = True
+    device_number: Annotated[str, Field(max_length=32)] = ""
+    officer_number: Annotated[str, Field(max_length=32)] = ""
+    text: Annotated[str, Field(max_length=120)] = ""
+
+
+class ButtonsSection(Section):
+    """Which gesture does what, as `<button>:<short|long|double>`."""
+
+    start: Annotated[str, Field(pattern=r"^[a-z0-9-]+:(short|long|double)$")] = "record:short"
+    stop: Annotated[str, Field(pattern=r"^[a-z0-9-]+:(short|long|double)$")] = "record:long"
+    mark: Annotated[str, Field(pattern=r"^[a-z0-9-]+:(short|long|double)$")] = "mark:short"
+    still: Annotated[str, Field(pattern=r"^([a-z0-9-]+:(short|long|double))?$")] = "mark:long"
+    mark_label: Annotated[str, Field(min_length=1, max_length=200)] = "button"
+
+
+class DutySection(Section):
+    """How often the device says how right its clock is and how full its disk and battery are."""
+
+    clock_recording_s: int = Field(600, ge=10, le=3_600)
+    clock_idle_s: int = Field(3_600, ge=60, le=86_400)
+    clock_step_ms: int = Field(500, ge=10, le=60_000)
+    beacon_every_s: int = Field(3_600, ge=60, le=86_400)
+    fix_every_ms: int = Field(1_000, ge=200, le=60_000)
+    battery_low_percent: int = Field(15, ge=0, le=100)
+    battery_stop_percent: int = Field(3, ge=0, le=100)
+
+
+class StorageSection(Section):
+    """When local media go (never without the server's receipt) and when recording stops for want of space."""
+
+    keep_days: int = Field(7, ge=0, le=3_650)
+    reserve_bytes: int = Field(512 * MIB, ge=0)
+    stop_below_bytes: int = Field(64 * MIB, ge=0)
+
+
+class IndicatorSection(Section):
+    """`discreet` keeps the lamp dark and the buzzer silent while recording; alarms are felt, not seen."""
+
+    discreet: bool = False
+
+
+class BoardDevice(BaseModel):
+    """One role's driver by dotted name; every other key is an option of that driver and is judged by it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    driver: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the driver is made with."""
+        return dict(self.model_extra or {})
+
+
+class BoardSection(Section):
+    """Which driver plays which role; a role that is left out is not there, which is never a silent fallback."""
+
+    camera: BoardDevice | None = None
+    microphone: BoardDevice | None = None
+    locator: BoardDevice | None = None
+    climate: BoardDevice | None = None
+    scanner: BoardDevice | None = None
+    button: BoardDevice | None = None
+    indicator: BoardDevice | None = None
+    power: BoardDevice | None = None
+    clock: BoardDevice | None = None
+
+
+class Settings(Section):
+    """The whole file; `path` is where it was read from."""
+
+    agent: AgentSection = AgentSection()
+    server: ServerSection
+    broker: BrokerSection
+    tls: TlsSection = TlsSection()
+    uplink: UplinkSection = UplinkSection()
+    capture: CaptureSection = CaptureSection()
+    overlay: OverlaySection = OverlaySection()
+    buttons: ButtonsSection = ButtonsSection()
+    duty: DutySection = DutySection()
+    storage: StorageSection = StorageSection()
+    indicator: IndicatorSection = IndicatorSection()
+    board: BoardSection = BoardSection()
+    path: Path = Field(Path("settings.toml"), exclude=True)
+
+    def resolve(self, name: str) -> Path:
+        """A path of the file, relative to the folder that the file is in."""
+        return (self.path.parent / name).resolve()
+
+    @property
+    def state(self) -> Path:
+        """The device's state folder."""
+        return self.resolve(self.agent.state)
+
+
+def load(path: Path) -> Settings:
+    """Read and judge a settings file; SettingsError has one line for each mistake."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: expected a settings file, got {error.strerror}") from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise SettingsError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, got {len(raw)}")
+    return parse(raw, path)
+
+
+def parse(raw: bytes, path: Path) -> Settings:
+    """Settings of a file's bytes; `path` is what errors name and what paths are relative to."""
+    try:
+        text = raw.decode("utf-8")
+        members = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: expected UTF-8, got byte {raw[error.start]:#04x} at {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: expected TOML (toml.io), got: {error}") from error
+    if "path" in members:
+        raise SettingsError(f"{path}, path: there is no such setting")
+    try:
+        return Settings.model_validate({**members, "path": path.absolute()})
+    except ValidationError as error:
+        raise SettingsError(describe(error, text, path, Settings)) from error
