@@ -211,8 +211,15 @@ def _check_ranges(ranges, size):
 
 
 def _meets(ranges, first, end):
-    """Whether any range has a leaf in [first, end)."""
-    return any(a < end and first < b for a, b in ranges)
+    """Whether any range has a leaf in [first, end): the first range that ends behind `first` decides."""
+    low, high = 0, len(ranges)
+    while low < high:
+        middle = (low + high) // 2
+        if ranges[middle][1] > first:
+            high = middle
+        else:
+            low = middle + 1
+    return low < len(ranges) and ranges[low][0] < end
 
 
 def _outside(ranges, size):
