@@ -189,6 +189,16 @@ class Settings(Section):
         """The device's state folder."""
         return self.resolve(self.agent.state)
 
+    def board_tables(self) -> dict[str, dict[str, Any]]:
+        """Role → its driver and options for `hal.board`; an option that begins with `./` or `../` is a path of this file."""
+        return {role: {"driver": device.driver, **self._options(device)} for role, device in self.board if device is not None}
+
+    def _options(self, device: BoardDevice) -> dict[str, Any]:
+        return {name: self._option(value) for name, value in device.options.items()}
+
+    def _option(self, value: Any) -> Any:
+        return str(self.resolve(value)) if isinstance(value, str) and value.startswith(("./", "../")) else value
+
 
 def load(path: Path) -> Settings:
     """Read and judge a settings file; SettingsError has one line for each mistake."""
