@@ -22,7 +22,7 @@ ARGS   ?=
 .PHONY: help setup demo test check format bench lock clean
 
 help:
-	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
 
 # ---------------------------------------------------------------- set-up; each step leaves a stamp, so that a second one costs nothing
 
