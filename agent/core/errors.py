@@ -30,7 +30,7 @@ class NoteError(CoreError):
 class WireError(CoreError):
     """A message does not follow the wire format; `reason` is one of `wire.REASONS`."""
 
-    def __init__(self, reason, message):
+    def __init__(self, reason: str, message: str) -> None:
         ValueError.__init__(self, message)
         self.reason = reason
 

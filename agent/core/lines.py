@@ -12,6 +12,10 @@ The scanner is our own because interpreters' JSON readers differ in just the cas
 
 from .errors import LineError
 
+MYPY = False
+if MYPY:  # read by type checkers alone: small boards have no typing module
+    from typing import Any, Iterable, NoReturn
+
 MAX_LINE = 4096
 MAX_DEPTH = 8
 MAX_INT = 9007199254740991
@@ -36,13 +40,13 @@ def salt_text(random16: bytes) -> str:
 # --------------------------------------------------------------------------- writing
 
 
-def _bad_character(code):
+def _bad_character(code: int) -> bool:
     """Whether a code point may not stand in I-JSON: surrogates and noncharacters."""
     return 0xD800 <= code <= 0xDFFF or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
 
 
-def _write_text(value):
-    out = []
+def _write_text(value: str) -> str:
+    out: "list[str]" = []
     for c in value:
         code = ord(c)
         if c in _WRITTEN:
@@ -56,7 +60,7 @@ def _write_text(value):
     return '"' + "".join(out) + '"'
 
 
-def _write_value(value, depth):
+def _write_value(value: object, depth: int) -> str:
     if depth > MAX_DEPTH:
         raise LineError("a line is at most %d deep" % MAX_DEPTH)
     if value is True:
@@ -78,8 +82,9 @@ def _write_value(value, depth):
     raise LineError("a line can't hold a %s" % type(value).__name__)
 
 
-def _write_object(members, depth):
-    names, out = set(), []
+def _write_object(members: "Iterable[tuple[str, Any]]", depth: int) -> str:
+    names: "set[str]" = set()
+    out: "list[str]" = []
     for name, value in members:
         if name in names:
             raise LineError("duplicate name %s" % name)
@@ -88,7 +93,7 @@ def _write_object(members, depth):
     return "{" + ",".join(out) + "}"
 
 
-def write(members) -> bytes:
+def write(members: "dict[str, Any] | Iterable[tuple[str, Any]]") -> bytes:
     """One line, without newline, from (name, value) pairs in their order (or a dict); LineError when it can't be one."""
     pairs = members.items() if isinstance(members, dict) else members
     line = _write_object(pairs, 1).encode()
@@ -97,7 +102,7 @@ def write(members) -> bytes:
     return line
 
 
-def build(kind: str, at: int, up: "int | None", salt: str, members=()) -> bytes:
+def build(kind: str, at: int, up: "int | None", salt: str, members: "dict[str, Any] | Iterable[tuple[str, Any]]" = ()) -> bytes:
     """A line of the journal: at, up, kind, the members in their order, salt. The server's ledger has no `up`."""
     head = [("at", at)] if up is None else [("at", at), ("up", up)]
     pairs = members.items() if isinstance(members, dict) else members
@@ -110,29 +115,29 @@ def build(kind: str, at: int, up: "int | None", salt: str, members=()) -> bytes:
 class _Scanner:
     """Reads one JSON value from text; `at` is the place in characters, for messages."""
 
-    def __init__(self, text, ascii_only):
+    def __init__(self, text: str, octets: int) -> None:
         self.text = text
         self.at = 0
         # Checked once for the whole line: most lines hold nothing that a string may not.
-        self.clean = ascii_only and not any(c in text for c in _CONTROLS)
+        self.clean = len(text) == octets and not any(c in text for c in _CONTROLS)
 
-    def fail(self, what):
+    def fail(self, what: str) -> "NoReturn":
         raise LineError("column %d: %s" % (self.at + 1, what))
 
-    def peek(self):
+    def peek(self) -> str:
         text, at = self.text, self.at
         while at < len(text) and text[at] in " \t\r\n":
             at += 1
         self.at = at
         return text[at] if at < len(text) else ""
 
-    def take(self, expected):
+    def take(self, expected: str) -> None:
         got = self.peek()
         if got != expected:
             self.fail("expected %s, got %s" % (expected, got or "the end"))
         self.at += 1
 
-    def value(self, depth):
+    def value(self, depth: int) -> "Any":
         c = self.peek()
         if c == '"':
             return self.string()
@@ -142,14 +147,17 @@ class _Scanner:
             if depth >= MAX_DEPTH:
                 self.fail("deeper than %d" % MAX_DEPTH)
             return self.object(depth + 1) if c == "{" else self.array(depth + 1)
+        return self.word(c)
+
+    def word(self, c: str) -> "bool | None":
         for word, value in (("true", True), ("false", False), ("null", None)):
             if self.text.startswith(word, self.at):
                 self.at += len(word)
                 return value
-        self.fail("expected a value, got %s" % (c or "the end"))
+        return self.fail("expected a value, got %s" % (c or "the end"))
 
-    def object(self, depth):
-        members = {}
+    def object(self, depth: int) -> "dict[str, Any]":
+        members: "dict[str, Any]" = {}
         self.take("{")
         if self.peek() == "}":
             self.at += 1
@@ -167,8 +175,8 @@ class _Scanner:
                 return members
             self.take(",")
 
-    def array(self, depth):
-        values = []
+    def array(self, depth: int) -> "list[Any]":
+        values: "list[Any]" = []
         self.take("[")
         if self.peek() == "]":
             self.at += 1
@@ -180,7 +188,7 @@ class _Scanner:
                 return values
             self.take(",")
 
-    def integer(self):
+    def integer(self) -> int:
         text, start = self.text, self.at
         at = start + 1 if text[start] == "-" else start
         first = at
@@ -196,7 +204,7 @@ class _Scanner:
         self.at = at
         return int(text[start:at])
 
-    def string(self):
+    def string(self) -> str:
         text, start = self.text, self.at + 1
         end = text.find('"', start)
         if end < 0:
@@ -207,14 +215,15 @@ class _Scanner:
             return self.plain(piece)
         return self.escaped(start)
 
-    def plain(self, piece):
+    def plain(self, piece: str) -> str:
         for c in "" if self.clean else piece:
             if c < " " or (c >= "\ud800" and _bad_character(ord(c))):
                 self.fail("character U+%04X is not allowed" % ord(c))
         return piece
 
-    def escaped(self, start):
-        text, out, at = self.text, [], start
+    def escaped(self, start: int) -> str:
+        text, at = self.text, start
+        out: "list[Any]" = []
         while True:
             if at >= len(text):
                 self.fail("string without end")
@@ -248,21 +257,21 @@ class _Scanner:
         self.at = at + 1
         return "".join([c[0] if isinstance(c, tuple) else self.plain(c) for c in out])
 
-    def unit(self, at):
+    def unit(self, at: int) -> int:
         digits = self.text[at : at + 4]
         if len(digits) != 4 or any(d not in _HEX for d in digits):
             self.fail("\\u needs four hexadecimal digits")
         return int(digits, 16)
 
 
-def read(line: bytes) -> dict:
+def read(line: bytes) -> "dict[str, Any]":
     """The members of a line; LineError names the column and what is wrong. A dict keeps no order on small boards."""
     if not 1 <= len(line) <= MAX_LINE:
         raise LineError("a line is 1 to %d bytes, got %d" % (MAX_LINE, len(line)))
     if b"\n" in line:
         raise LineError("a line holds no newline")
     text = decode(line)
-    scanner = _Scanner(text, len(text) == len(line))
+    scanner = _Scanner(text, len(line))
     if scanner.peek() != "{":
         scanner.fail("expected an object")
     members = scanner.object(1)
@@ -295,7 +304,7 @@ _LEADS = (
 )
 
 
-def _check_utf8(data):
+def _check_utf8(data: bytes) -> None:
     at = 0
     while at < len(data):
         if data[at] < 0x80:
@@ -319,7 +328,7 @@ WHILE = "while recording"  # exactly between start and stop
 RECORDING = "recording"  # always
 AFTER = "after stop"  # to a recording, without `n`
 
-KINDS = {
+KINDS: "dict[str, tuple[str, dict[str, Any]]]" = {
     "enrol": (DEVICE, {"origin": str, "vkey": str, "certificate": str}),
     "boot": (DEVICE, {"format": int, "boot": int, "software": str, "hardware": str, "clean": bool, "lost": dict}),
     "clock": (WHILE, {"source": str, "offset": int, "error": int}),
@@ -358,11 +367,11 @@ _COMMON = {"at": int, "up": int, "kind": str, "salt": str}
 _STOPPED_TRACK = {"track": str, "fragments": int, "bytes": int, "duration": int}
 
 
-def _is(value, kind):
+def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind) and (kind is not int or not isinstance(value, bool))
 
 
-def _need(members, table, what):
+def _need(members: "dict[str, Any]", table: "dict[str, Any]", what: str) -> None:
     for name in table:
         if name not in members:
             raise LineError("%s lacks %s" % (what, name))
@@ -370,7 +379,7 @@ def _need(members, table, what):
             raise LineError("%s: %s is not of type %s" % (what, name, table[name].__name__))
 
 
-def meaning(line: bytes) -> dict:
+def meaning(line: bytes) -> "dict[str, Any]":
     """The members of a line that has meaning; LineError says what is missing. An unknown kind needs the common ones only."""
     members = read(line)
     _need(members, _COMMON, "a line")

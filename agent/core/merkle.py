@@ -14,11 +14,15 @@ import hashlib
 
 from .errors import ProofError
 
+MYPY = False
+if MYPY:  # read by type checkers alone: small boards have no typing module
+    from typing import Callable, Iterable, Iterator, Sequence
+
 HASH_BYTES = 32
 MAX_DEPTH = 63
 
 
-def _sha256(data):
+def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
@@ -49,7 +53,7 @@ class Range:
     `size` counts leaves, `hashes` holds one hash for each bit that is set in it, the largest subtree first.
     """
 
-    def __init__(self, size: int = 0, hashes=()):
+    def __init__(self, size: int = 0, hashes: "Sequence[bytes]" = ()) -> None:
         ones = bin(size).count("1") if size >= 0 else -1
         if ones != len(hashes):
             raise ProofError("compact range of size %d needs %d hashes, got %d" % (size, ones, len(hashes)))
@@ -79,7 +83,7 @@ class Range:
         return Range(self.size, self.hashes)
 
 
-def root_of(leaves) -> bytes:
+def root_of(leaves: "Iterable[bytes]") -> bytes:
     """Root over a sequence of leaf hashes."""
     tree = Range()
     for leaf in leaves:
@@ -87,16 +91,16 @@ def root_of(leaves) -> bytes:
     return tree.root()
 
 
-def from_leaves(leaves):
+def from_leaves(leaves: "Sequence[bytes]") -> "Callable[[int, int], bytes]":
     """A subtree source over leaf hashes held in memory."""
 
-    def subtree(first, end):
+    def subtree(first: int, end: int) -> bytes:
         return root_of(leaves[first:end])
 
     return subtree
 
 
-def inclusion(subtree, index: int, size: int) -> "list[bytes]":
+def inclusion(subtree: "Callable[[int, int], bytes]", index: int, size: int) -> "list[bytes]":
     """Proof that leaf `index` stands in the tree of `size` leaves: sibling hashes from the leaf upward."""
     if not 0 <= index < size:
         raise ProofError("inclusion: index %d is outside a tree of %d leaves" % (index, size))
@@ -114,7 +118,7 @@ def inclusion(subtree, index: int, size: int) -> "list[bytes]":
     return hashes
 
 
-def inclusion_root(leaf: bytes, index: int, size: int, hashes) -> bytes:
+def inclusion_root(leaf: bytes, index: int, size: int, hashes: "Sequence[bytes]") -> bytes:
     """The root to which an inclusion proof leads; ProofError when it has too many or too few hashes."""
     if not 0 <= index < size:
         raise ProofError("inclusion: index %d is outside a tree of %d leaves" % (index, size))
@@ -132,13 +136,13 @@ def inclusion_root(leaf: bytes, index: int, size: int, hashes) -> bytes:
     return root
 
 
-def check_inclusion(leaf: bytes, index: int, size: int, hashes, root: bytes) -> None:
+def check_inclusion(leaf: bytes, index: int, size: int, hashes: "Sequence[bytes]", root: bytes) -> None:
     """Raise ProofError unless the proof leads from `leaf` to `root`."""
     if inclusion_root(leaf, index, size, hashes) != root:
         raise ProofError("inclusion: leaf %d does not lead to the root of %d leaves" % (index, size))
 
 
-def consistency(subtree, old: int, new: int) -> "list[bytes]":
+def consistency(subtree: "Callable[[int, int], bytes]", old: int, new: int) -> "list[bytes]":
     """Proof that the tree of `new` leaves extends that of `old` (RFC 6962, section 2.1.2); empty for old 0 or new."""
     if not 0 <= old <= new:
         raise ProofError("consistency: size %d can't be a prefix of size %d" % (old, new))
@@ -160,14 +164,14 @@ def consistency(subtree, old: int, new: int) -> "list[bytes]":
     return hashes
 
 
-def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, hashes) -> None:
+def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, hashes: "Iterable[bytes]") -> None:
     """Raise ProofError unless the tree of `new` leaves is proved to extend that of `old`."""
-    hashes = list(hashes)
+    rest = list(hashes)
     if not 0 <= old <= new:
         raise ProofError("consistency: size %d can't be a prefix of size %d" % (old, new))
     if old in (0, new):
         known = EMPTY_ROOT if old == 0 else new_root
-        if hashes or old_root != known:
+        if rest or old_root != known:
             raise ProofError("consistency: sizes %d and %d need no hashes and the same beginning" % (old, new))
         return
     node, last = old - 1, new - 1
@@ -175,16 +179,16 @@ def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, hash
         node >>= 1
         last >>= 1
     if node:
-        if not hashes:
+        if not rest:
             raise ProofError("consistency: no hashes given for sizes %d and %d" % (old, new))
-        before = after = hashes.pop(0)
+        before = after = rest.pop(0)
     else:
         before = after = old_root
     while last:
         if node & 1 or node < last:
-            if not hashes:
+            if not rest:
                 raise ProofError("consistency: too few hashes for sizes %d and %d" % (old, new))
-            sibling = hashes.pop(0)
+            sibling = rest.pop(0)
             if node & 1:
                 before = node_hash(sibling, before)
                 after = node_hash(sibling, after)
@@ -192,15 +196,15 @@ def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, hash
                 after = node_hash(after, sibling)
         node >>= 1
         last >>= 1
-    if hashes:
-        raise ProofError("consistency: %d hashes left over for sizes %d and %d" % (len(hashes), old, new))
+    if rest:
+        raise ProofError("consistency: %d hashes left over for sizes %d and %d" % (len(rest), old, new))
     if before != old_root:
         raise ProofError("consistency: the hashes do not lead to the root of %d leaves" % old)
     if after != new_root:
         raise ProofError("consistency: the hashes do not lead to the root of %d leaves" % new)
 
 
-def _check_ranges(ranges, size):
+def _check_ranges(ranges: "Sequence[tuple[int, int]]", size: int) -> None:
     last = -1
     for first, end in ranges:
         if not last < first < end <= size:
@@ -210,7 +214,7 @@ def _check_ranges(ranges, size):
         raise ProofError("a range proof needs at least one range")
 
 
-def _meets(ranges, first, end):
+def _meets(ranges: "Sequence[tuple[int, int]]", first: int, end: int) -> bool:
     """Whether any range has a leaf in [first, end): the first range that ends behind `first` decides."""
     low, high = 0, len(ranges)
     while low < high:
@@ -222,7 +226,7 @@ def _meets(ranges, first, end):
     return low < len(ranges) and ranges[low][0] < end
 
 
-def _outside(ranges, size):
+def _outside(ranges: "Sequence[tuple[int, int]]", size: int) -> "Iterator[tuple[int, int, bool]]":
     """Subtrees wholly outside all ranges and single leaves inside them, left to right: (first, end, inside)."""
     todo = [(0, size)]
     while todo:
@@ -237,29 +241,29 @@ def _outside(ranges, size):
             todo.append((first, middle))
 
 
-def range_hashes(subtree, ranges, size: int) -> "list[bytes]":
+def range_hashes(subtree: "Callable[[int, int], bytes]", ranges: "Sequence[tuple[int, int]]", size: int) -> "list[bytes]":
     """Roots of the maximal subtrees wholly outside all `ranges` [(first, end), …], left to right."""
     _check_ranges(ranges, size)
     return [subtree(first, end) for first, end, inside in _outside(ranges, size) if not inside]
 
 
-def range_root(size: int, ranges, leaves, hashes) -> bytes:
+def range_root(size: int, ranges: "Sequence[tuple[int, int]]", leaves: "Iterable[bytes]", hashes: "Iterable[bytes]") -> bytes:
     """The root that the leaf hashes of the ranges (in order) and the outside hashes give; ProofError unless all are used."""
     _check_ranges(ranges, size)
     if size >> MAX_DEPTH:
         raise ProofError("a tree of %d leaves is larger than any journal" % size)
-    leaves, hashes = iter(leaves), iter(hashes)
+    lines, others = iter(leaves), iter(hashes)
     try:
-        root = _range_walk(0, size, ranges, leaves, hashes)
+        root = _range_walk(0, size, ranges, lines, others)
     except StopIteration:
         raise ProofError("the range proof has too few lines or hashes for a tree of %d leaves" % size)
-    for rest, what in ((leaves, "line"), (hashes, "hash")):
+    for rest, what in ((lines, "line"), (others, "hash")):
         for _ in rest:
             raise ProofError("the range proof has a %s too many for a tree of %d leaves" % (what, size))
     return root
 
 
-def _range_walk(first, end, ranges, leaves, hashes):
+def _range_walk(first: int, end: int, ranges: "Sequence[tuple[int, int]]", leaves: "Iterator[bytes]", hashes: "Iterator[bytes]") -> bytes:
     if not _meets(ranges, first, end):
         return next(hashes)
     if end - first == 1:

@@ -15,7 +15,11 @@ import binascii
 import hashlib
 
 from . import ed25519, p256
-from .errors import NoteError
+from .errors import LineError, NoteError
+
+MYPY = False
+if MYPY:  # read by type checkers alone: small boards have no typing module
+    from typing import Any, Callable, Iterable
 
 ED25519 = 1
 ECDSA = 2
@@ -39,7 +43,7 @@ _DASH = "\u2014 "
 
 def text(data: bytes) -> str:
     """Text of bytes from outside; NoteError where they are too many or not UTF-8."""
-    from .lines import LineError, decode
+    from .lines import decode
 
     if len(data) > MAX_NOTE:
         raise NoteError("a note is at most %d bytes, got %d" % (MAX_NOTE, len(data)))
@@ -94,7 +98,7 @@ def check_name(name: str) -> str:
 class Verifier:
     """A public key that a note may be signed with. `key` is 32 raw bytes, or SPKI DER for ECDSA."""
 
-    def __init__(self, name, algorithm, key, check):
+    def __init__(self, name: str, algorithm: int, key: bytes, check: "Callable[[bytes, bytes, bytes], bool]") -> None:
         self.name = check_name(name)
         self.algorithm = algorithm
         self.key = key
@@ -102,7 +106,7 @@ class Verifier:
         self._check = check
 
     @property
-    def vkey(self):
+    def vkey(self) -> str:
         """The key as text: name, id and key."""
         return vkey(self.name, self.algorithm, self.key)
 
@@ -111,7 +115,7 @@ class Verifier:
         return self._check(self.key, message, signature)
 
 
-PURE = {ED25519: ed25519.verify, ECDSA: p256.verify}
+PURE: "dict[int, Callable[[bytes, bytes, bytes], bool]]" = {ED25519: ed25519.verify, ECDSA: p256.verify}
 """The core's own implementations: algorithm → f(key, message, signature) → bool."""
 
 
@@ -128,7 +132,7 @@ def vkey(name: str, algorithm: int, key: bytes) -> str:
     return "%s+%s+%s" % (name, ident, base64(bytes([algorithm]) + key))
 
 
-def verifier(text: str, primitives=None) -> Verifier:
+def verifier(text: str, primitives: "dict[int, Callable[[bytes, bytes, bytes], bool]] | None" = None) -> Verifier:
     """The key in a vkey; NoteError when its id does not fit or its type is unknown."""
     parts = text.split("+", 2)
     if len(parts) != 3:
@@ -152,13 +156,13 @@ def verifier(text: str, primitives=None) -> Verifier:
 class Signed:
     """One signature that holds: whose, by which key, and when for a cosignature (`seconds` since 1970, else None)."""
 
-    def __init__(self, verifier, seconds):
+    def __init__(self, verifier: Verifier, seconds: "int | None") -> None:
         self.name = verifier.name
         self.verifier = verifier
         self.seconds = seconds
 
 
-def signature_line(body: str, name: str, algorithm: int, key: bytes, signer) -> str:
+def signature_line(body: str, name: str, algorithm: int, key: bytes, signer: "Callable[[bytes], bytes]") -> str:
     """The signature line over a body; `signer` makes raw signatures of bytes."""
     if not body.endswith("\n"):
         raise NoteError("a note's text ends in newline")
@@ -166,7 +170,7 @@ def signature_line(body: str, name: str, algorithm: int, key: bytes, signer) -> 
     return _DASH + check_name(name) + " " + base64(key_id(name, algorithm, key) + signature) + "\n"
 
 
-def sign(body: str, name: str, algorithm: int, key: bytes, signer) -> str:
+def sign(body: str, name: str, algorithm: int, key: bytes, signer: "Callable[[bytes], bytes]") -> str:
     """The whole signed note."""
     return body + "\n" + signature_line(body, name, algorithm, key, signer)
 
@@ -177,11 +181,11 @@ def add(note: str, line: str) -> str:
     return note + line
 
 
-def _cosigned_message(body, seconds):
+def _cosigned_message(body: str, seconds: int) -> bytes:
     return ("cosignature/v1\ntime %d\n" % seconds + body).encode()
 
 
-def cosign(note: str, name: str, key: bytes, signer, seconds: int) -> str:
+def cosign(note: str, name: str, key: bytes, signer: "Callable[[bytes], bytes]", seconds: int) -> str:
     """A cosignature line (type 0x04) over a checkpoint, signed or bare, at a time in seconds since 1970."""
     body = split(note)[0] if "\n\n" in note else note
     parse_checkpoint(body)
@@ -191,7 +195,7 @@ def cosign(note: str, name: str, key: bytes, signer, seconds: int) -> str:
     return _DASH + check_name(name) + " " + base64(key_id(name, COSIGNATURE, key) + signature) + "\n"
 
 
-def split(note: str):
+def split(note: str) -> "tuple[str, list[tuple[str, bytes, bytes]]]":
     """(body, [(name, key id, signature), …]) of a well-formed note; nothing is verified."""
     if len(note) > MAX_NOTE:
         raise NoteError("a note is at most %d characters, got %d" % (MAX_NOTE, len(note)))
@@ -206,7 +210,7 @@ def split(note: str):
     return note[: cut + 1], signatures
 
 
-def _parse_signature(line):
+def _parse_signature(line: str) -> "tuple[str, bytes, bytes]":
     words = line.split(" ")
     if len(words) != 3 or words[0] != _DASH[0]:
         raise NoteError("not a signature line: %s" % line[:80])
@@ -216,10 +220,10 @@ def _parse_signature(line):
     return check_name(words[1]), data[:4], data[4:]
 
 
-def open_note(note: str, verifiers):
+def open_note(note: str, verifiers: "Iterable[Verifier]") -> "tuple[str, list[Signed]]":
     """(body, [Signed, …]) of a note; NoteError unless a known key signed and every signature of known keys holds."""
     body, signatures = split(note)
-    held = []
+    verifiers, held = list(verifiers), []
     for name, ident, signature in signatures:
         for known in verifiers:
             if known.name == name and known.key_id == ident:
@@ -229,7 +233,7 @@ def open_note(note: str, verifiers):
     return body, held
 
 
-def _verify(body, known, signature):
+def _verify(body: str, known: Verifier, signature: bytes) -> Signed:
     message, seconds = body.encode(), None
     if known.algorithm == COSIGNATURE:
         if len(signature) != 72:
@@ -250,7 +254,7 @@ def _verify(body, known, signature):
 class Checkpoint:
     """A tree head: origin, size in lines, root (32 bytes)."""
 
-    def __init__(self, origin, size, root):
+    def __init__(self, origin: str, size: int, root: bytes) -> None:
         self.origin = origin
         self.size = size
         self.root = root
@@ -278,9 +282,9 @@ def order(kind: str, origin: str, number: int, json_line: str) -> str:
     return body
 
 
-def parse_order(body: str):
+def parse_order(body: str) -> "tuple[str, str, int, dict[str, Any]]":
     """(kind, origin, number, members) of an order's body."""
-    from .lines import LineError, read
+    from .lines import read
 
     parts = body.split("\n")
     if len(parts) != 5 or parts[4] or parts[0] not in (ORDER, DESIRED):
@@ -298,7 +302,7 @@ def parse_order(body: str):
 class TlogProof:
     """An inclusion proof: index, hashes from the leaf upward, the signed checkpoint, `extra` bytes or None."""
 
-    def __init__(self, index, hashes, checkpoint, extra):
+    def __init__(self, index: int, hashes: "list[bytes]", checkpoint: str, extra: "bytes | None") -> None:
         self.index = index
         self.hashes = hashes
         self.checkpoint = checkpoint
@@ -308,17 +312,17 @@ class TlogProof:
 class RangeProof:
     """Ranges [(first, end), …] of lines in a signed checkpoint and the outside hashes."""
 
-    def __init__(self, ranges, hashes, checkpoint):
+    def __init__(self, ranges: "list[tuple[int, int]]", hashes: "list[bytes]", checkpoint: str) -> None:
         self.ranges = ranges
         self.hashes = hashes
         self.checkpoint = checkpoint
 
 
-def _proof_text(head, hashes, tail):
+def _proof_text(head: "list[str]", hashes: "Iterable[bytes]", tail: str) -> str:
     return "\n".join(head + [base64(h) for h in hashes]) + "\n\n" + tail
 
 
-def _proof_parts(proof, title):
+def _proof_parts(proof: str, title: str) -> "tuple[list[str], str]":
     """(head and hash lines, text behind the first blank line) of a proof whose first line is `title`."""
     cut = proof.find("\n\n")
     if cut < 0 or not proof.startswith(title + "\n"):
@@ -329,13 +333,13 @@ def _proof_parts(proof, title):
     return rows, proof[cut + 2 :]
 
 
-def _word(row, name):
+def _word(row: str, name: str) -> str:
     if not row.startswith(name + " "):
         raise NoteError("expected %s, got %s" % (name, row[:80]))
     return row[len(name) + 1 :]
 
 
-def tlog_proof(index: int, hashes, checkpoint_note: str, extra: "bytes | None" = None) -> str:
+def tlog_proof(index: int, hashes: "Iterable[bytes]", checkpoint_note: str, extra: "bytes | None" = None) -> str:
     """The text of a `.tlog-proof` file."""
     head = [TLOG_PROOF] + ([] if extra is None else ["extra " + base64(extra)]) + ["index %d" % index]
     return _proof_text(head, hashes, checkpoint_note)
@@ -352,7 +356,7 @@ def parse_tlog_proof(proof: str) -> TlogProof:
     return TlogProof(index, [unbase64(r, 32) for r in rows], note, extra)
 
 
-def range_proof(ranges, hashes, checkpoint_note: str) -> str:
+def range_proof(ranges: "Iterable[tuple[int, int]]", hashes: "Iterable[bytes]", checkpoint_note: str) -> str:
     """The text of a `journal.proof` file."""
     head = [RANGE_PROOF] + ["range %d %d" % (first, end) for first, end in ranges]
     return _proof_text(head, hashes, checkpoint_note)
@@ -373,12 +377,12 @@ def parse_range_proof(proof: str) -> RangeProof:
     return RangeProof(ranges, [unbase64(r, 32) for r in rows[len(ranges) :]], note)
 
 
-def anchor_proof(index: int, hashes, body: str) -> str:
+def anchor_proof(index: int, hashes: "Iterable[bytes]", body: str) -> str:
     """The text of an `anchor.proof` file: a device's checkpoint body in an anchor's tree."""
     return _proof_text([ANCHOR_PROOF, "index %d" % index], hashes, body)
 
 
-def parse_anchor_proof(proof: str):
+def parse_anchor_proof(proof: str) -> "tuple[int, list[bytes], str]":
     """(index, hashes, checkpoint body) of an `anchor.proof` file."""
     rows, body = _proof_parts(proof, ANCHOR_PROOF)
     if not rows:

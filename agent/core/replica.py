@@ -13,12 +13,12 @@ No clock: the caller says when it has waited long enough (`timed_out`).
 class Replica:
     """Indices of one journal: `size` lines are durable here, `cosigned` at the server, up to `sent` on their way."""
 
-    def __init__(self, size: int, cosigned: int, window: int = 4):
+    def __init__(self, size: int, cosigned: int, window: int = 4) -> None:
         self.size = size
         self.cosigned = cosigned
         self.sent = cosigned
         self.window = window
-        self._ends = []
+        self._ends: "list[int]" = []
 
     @property
     def in_flight(self) -> int:

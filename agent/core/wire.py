@@ -13,6 +13,10 @@ from . import note
 from .errors import NoteError, WireError
 from .lines import MAX_LINE
 
+MYPY = False
+if MYPY:  # read by type checkers alone: small boards have no typing module
+    from typing import Sequence
+
 MAX_BATCH_BYTES = 65536
 MAX_BATCH_LINES = 256
 MAX_DEVICE_ID = 32
@@ -44,7 +48,7 @@ def topic(device: str, leaf: str) -> str:
     return _PREFIX + device_id(device) + "/" + leaf
 
 
-def parse_topic(text: str):
+def parse_topic(text: str) -> "tuple[str, str]":
     """(device id, leaf) of a device's topic."""
     parts = text.split("/")
     if len(parts) != 3 or parts[0] + "/" != _PREFIX or not parts[2]:
@@ -57,7 +61,7 @@ def origin(domain: str, device: str, n: int) -> str:
     return "%s/%s/%d" % (domain, device_id(device), n)
 
 
-def parse_origin(text: str):
+def parse_origin(text: str) -> "tuple[str, str, int]":
     """(domain, device id, n) of an origin; n counts from 1."""
     parts = text.split("/")
     if len(parts) < 3:
@@ -76,7 +80,7 @@ def parse_origin(text: str):
 class Batch:
     """Lines that begin at index `first`, and the signed checkpoint (`note`) of size `size` = first + count over them."""
 
-    def __init__(self, first, lines, note_text, head):
+    def __init__(self, first: int, lines: "list[bytes]", note_text: str, head: note.Checkpoint) -> None:
         self.first = first
         self.lines = lines
         self.note = note_text
@@ -85,7 +89,7 @@ class Batch:
         self.root = head.root
 
 
-def encode_batch(first: int, lines, note_text: str) -> bytes:
+def encode_batch(first: int, lines: "Sequence[bytes]", note_text: str) -> bytes:
     """The payload; WireError when it is larger than a batch may be."""
     payload = b"\n".join([b"%d" % first] + list(lines) + [b"", note_text.encode()])
     if len(payload) > MAX_BATCH_BYTES:
@@ -119,7 +123,7 @@ def decode_batch(payload: bytes) -> Batch:
     return Batch(first, lines, text, head)
 
 
-def _index(row):
+def _index(row: bytes) -> int:
     try:
         return note.decimal(row.decode())
     except ValueError:  # UnicodeError and NoteError are both values that are wrong
