@@ -31,12 +31,16 @@ class WireError(CoreError):
     """A message does not follow the wire format; `reason` is one of `wire.REASONS`."""
 
     def __init__(self, reason: str, message: str) -> None:
-        ValueError.__init__(self, message)
+        super().__init__(message)
         self.reason = reason
 
 
 class NmeaError(CoreError):
-    """A receiver's sentence is torn, too long, or its checksum fails."""
+    """A receiver's sentence is torn, too long, or its checksum or a field fails; `reason` is one of `nmea.REASONS`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class SessionError(CoreError):
