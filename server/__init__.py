@@ -1,0 +1,1 @@
+"""The server: uplink ⇢ ingest → ledger → store → console."""
