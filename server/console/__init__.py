@@ -1,0 +1,1 @@
+"""Stage 8, console: people look, and looking is recorded."""
