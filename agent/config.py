@@ -78,6 +78,7 @@ class UplinkSection(Section):
     reconnect_max_ms: int = Field(60_000, ge=100, le=600_000)
     upload_parallel: int = Field(2, ge=1, le=8)
     upload_request_bytes: int = Field(4 * MIB, ge=2 * MIB, le=8 * MIB)
+    upload_gather_s: int = Field(5, ge=0, le=600)
     upload_bytes_per_s: int = Field(0, ge=0)
     only_networks: list[Annotated[str, Field(pattern=r"^[^\s/]{1,15}$")]] = []
 

@@ -15,7 +15,7 @@ from agent.core import note, p256, wire
 from agent.core.errors import NoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def ed25519_verify(key: bytes, message: bytes, signature: bytes) -> bool:
@@ -27,7 +27,7 @@ def ed25519_verify(key: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
-PRIMITIVES = {note.ED25519: ed25519_verify, note.ECDSA: p256.verify}
+PRIMITIVES: dict[int, Callable[[bytes, bytes, bytes], bool]] = {note.ED25519: ed25519_verify, note.ECDSA: p256.verify}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""HTTP towards the server: mutual TLS, no redirects, a time limit on everything; httpx's errors become ours here.
+
+Only the status that a request asked for is success. 401, 403, 5xx, a redirect or a page of some proxy in between is not.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from agent.uplink.errors import NoAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+MAX_ANSWER_BYTES = 1_048_576
+MAX_SHOWN = 300
+"""Characters of an error answer that go into a log line."""
+
+
+def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
+    """Mutual TLS 1.2 or newer, trusting this deployment's authority only; NoAnswer names the file that can't be used."""
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_verify_locations(ca)
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise NoAnswer(f"tls: {ca}, {certificate} and {key} must be PEM files that belong together: {error}") from error
+    return context
+
+
+class Https:
+    """The server at one address. May be used by several threads at once."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext, timeout_s: float) -> None:
+        self._client = httpx.Client(
+            base_url=url,
+            verify=tls,
+            timeout=httpx.Timeout(timeout_s),
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=16, keepalive_expiry=30),
+        )
+
+    def request(self, method: str, path: str, body: Iterable[bytes] | bytes | None = None, **headers: str) -> tuple[int, str, bytes]:
+        """(status, content type, body) of the answer, at most 1 MiB; NoAnswer where there is none."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            with self._client.stream(method, path, content=body, headers=names) as answer:
+                return answer.status_code, answer.headers.get("content-type", ""), _limited(answer)
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+            raise NoAnswer(f"{method} {path}: {type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+def _limited(answer: httpx.Response) -> bytes:
+    content = bytearray()
+    for piece in answer.iter_bytes():
+        content += piece
+        if len(content) > MAX_ANSWER_BYTES:
+            raise NoAnswer(f"{answer.request.method} {answer.request.url.path}: expected at most {MAX_ANSWER_BYTES} bytes in answer")
+    return bytes(content)
+
+
+def shown(body: bytes) -> str:
+    """The beginning of an error answer (RFC 9457 problem details, or whatever a proxy said) for a log line."""
+    return body[:MAX_SHOWN].decode("utf-8", "replace")
+
+
+def json_object(content_type: str, body: bytes) -> dict[str, Any] | None:
+    """The JSON object of an answer, None where it is something else."""
+    import json
+
+    if content_type.partition(";")[0].strip() not in {"application/json", "application/problem+json"}:
+        return None
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,97 @@
+"""What the uplink needs of the stages before it: reading the journal and the media, the index of what waits, and whom it tells.
+
+The stages never import each other; the pipeline hands these in. Everything read here is durable already: nothing leaves the
+device before that (docs/evidence-format.md, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from agent.uplink.inbox import Beacon, Cosigned, Order, Stopped, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Time and chance: microseconds since boot, milliseconds since 1970, numbers from 0 to 1."""
+
+    up_us: Callable[[], int]
+    wall_ms: Callable[[], int]
+    random01: Callable[[], float]
+
+
+class Log(Protocol):
+    """The journal, for reading; safe while another thread appends."""
+
+    @property
+    def size(self) -> int: ...
+
+    def lines(self, first: int, end: int) -> list[bytes]: ...
+
+    def checkpoint_at(self, size: int) -> str | None:
+        """Our own signed checkpoint of exactly that size."""
+        ...
+
+    def batch_ends(self, first: int, max_lines: int, max_bytes: int) -> int:
+        """The largest size with a checkpoint so that the lines from `first` to it fit; `first` where there is none."""
+        ...
+
+    def root_at(self, size: int) -> bytes | None:
+        """Our root at any size up to the journal's; None beyond it."""
+        ...
+
+
+class Fragment(Protocol):
+    """One fragment that waits: where its bytes are, and what its cosigned line says of them."""
+
+    @property
+    def recording(self) -> str: ...
+    @property
+    def track(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+class Waiting(Protocol):
+    """The buffer: what may go now, in the order in which it should."""
+
+    def pending(self, limit: int) -> Sequence[Fragment]: ...
+
+    def sent(self, fragments: Sequence[Fragment]) -> None: ...
+
+
+ReadMedia = Callable[[Fragment], bytes]
+"""A fragment's bytes from the disk; OSError where they can't be read."""
+
+
+class Told(Protocol):
+    """Whom the uplink tells what came in; every method returns at once (it posts to the journal's thread)."""
+
+    def cosigned(self, news: Cosigned) -> None: ...
+
+    def stored(self, news: Stored) -> None: ...
+
+    def beacon(self, news: Beacon) -> None: ...
+
+    def order(self, news: Order, done: Callable[[], None]) -> None: ...
+
+    def forked(self, detail: str) -> None: ...
+
+    def damaged(self, fragment: Fragment, detail: str) -> None:
+        """Our own disk does not give these bytes any more."""
+        ...
+
+    def mismatch(self, fragment: Fragment, detail: str) -> None:
+        """The server says that the bytes are not the line's, ours says that they are."""
+        ...
+
+    def stopped(self, recording: str) -> Stopped | None: ...

@@ -1,0 +1,77 @@
+"""When the next batch goes, and when what went counts as lost: `core.replica` with a clock handed in.
+
+Rules (docs/evidence-format.md, section 5):
+- Only a cosignature counts as delivered; the broker's acknowledgement proves nothing.
+- When no cosignature comes within a while, everything not cosigned is sent again; each time in vain doubles the while, up to
+  16 times, with jitter, so that a thousand devices do not ask in step.
+- An answer that brings nothing new while something is on its way means that the server misses a batch: sending starts again
+  from there, once for each step forward, so that doubled answers can't make a storm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agent.core.replica import Replica
+
+MAX_DOUBLINGS = 4
+MS = 1_000
+
+
+class Sending:
+    """The device's side of replication over time; `random01` gives numbers from 0 to 1, times are `up` microseconds."""
+
+    def __init__(self, replica: Replica, answer_within_s: int, random01: Callable[[], float]) -> None:
+        self.replica = replica
+        self.resent = 0
+        self._within_us = answer_within_s * MS * MS
+        self._random01 = random01
+        self._in_vain = 0
+        self._deadline_us: int | None = None
+        self._may_go_back = True
+
+    def next_first(self, size: int) -> int | None:
+        """Index at which the next batch begins now that the journal has `size` lines; None when nothing may go."""
+        self.replica.grow(size)
+        first: int | None = self.replica.next_first()
+        return first
+
+    def sent(self, end: int, now_us: int) -> None:
+        """The batch from `next_first()` to `end` was handed to the broker."""
+        self.replica.note_sent(end)
+        if self._deadline_us is None:
+            self._deadline_us = now_us + self._patience_us()
+
+    def witnessed(self, size: int, now_us: int) -> bool:
+        """A cosignature of ours at `size` came. True when it is news."""
+        if self.replica.witnessed(size):
+            self._in_vain = 0
+            self._may_go_back = True
+            self._deadline_us = now_us + self._patience_us() if self.replica.in_flight else None
+            return True
+        if self.replica.in_flight and self._may_go_back:
+            self._may_go_back = False
+            self._again()
+        return False
+
+    def overdue(self, now_us: int) -> bool:
+        """Whether the answer has not come in time; then everything that is not cosigned goes again."""
+        if self._deadline_us is None or now_us < self._deadline_us:
+            return False
+        self._in_vain += 1
+        self._again()
+        return True
+
+    def connected(self) -> None:
+        """A new connection: what was on its way may never have arrived."""
+        if self.replica.in_flight:
+            self._again()
+
+    def _again(self) -> None:
+        self.replica.rewind()
+        self.resent += 1
+        self._deadline_us = None
+
+    def _patience_us(self) -> int:
+        whole = self._within_us << min(self._in_vain, MAX_DOUBLINGS)
+        return int(whole * (0.75 + self._random01() / 2))
