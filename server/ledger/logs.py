@@ -148,9 +148,9 @@ class Logs:
         )
         return row.note if row else None
 
-    def cosigned_covering(self, origin: str, size: int) -> str | None:
+    def cosigned_covering(self, origin: str, size: int, connection: Connection | None = None) -> str | None:
         """The smallest kept checkpoint of at least `size` lines, with its signatures; None where nothing reaches so far."""
-        with self._reading() as c:
+        with self._reading(connection) as c:
             batch = self._holding(c, self._id(origin, c), max(size, 1) - 1)
         return batch.note if batch else None
 

@@ -1,0 +1,1 @@
+"""Stage 5, ingest: batches and bytes in, admitted lines and fragments out."""

@@ -1,0 +1,54 @@
+"""Who may speak: takes a batch apart and checks whose it is, before anybody asks what it means.
+
+Rules: the journal is one that the ledger lists and has not revoked, the topic is its device's own, and its key signed the
+checkpoint. Signatures of others in the note are dropped: nobody has checked them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.core import note, wire
+from agent.core.errors import WireError
+from server.ingest.reasons import Reason, Refusal
+from server.ledger.enrolments import Enrolment, Enrolments
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A batch whose signature holds: its checkpoint's body, and the note with the device's own signature only."""
+
+    device: str
+    batch: wire.Batch
+    body: str
+    signed: str
+
+
+def open_batch(device: str, payload: bytes, enrolments: Enrolments) -> Offer | Refusal:
+    """The offer in a payload that came on the device's topic, or why there is none."""
+    try:
+        batch = wire.decode_batch(payload)
+        _, owner, _ = wire.parse_origin(batch.origin)
+    except WireError as e:
+        return Refusal(Reason(e.reason), str(e))
+    if owner != device:
+        return Refusal(Reason.WRONG_TOPIC, f"{batch.origin} on the topic of {device}")
+    known = enrolments.get(batch.origin)
+    if known is None:
+        return Refusal(Reason.UNKNOWN_ORIGIN, batch.origin)
+    if known.revoked is not None:
+        return Refusal(Reason.REVOKED, f"{batch.origin} by line {known.revoked} of the ledger")
+    return _verified(device, batch, known)
+
+
+def _verified(device: str, batch: wire.Batch, known: Enrolment) -> Offer | Refusal:
+    body, signatures = note.split(batch.note)
+    own = known.verifier
+    for name, key_id, signature in signatures:
+        if name == own.name and key_id == own.key_id:
+            if not own.verify(body.encode(), signature):
+                return Refusal(Reason.FOREIGN_SIGNATURE, f"{batch.origin}: the signature does not hold")
+            line = f"\u2014 {name} {note.base64(key_id + signature)}\n"
+            return Offer(device, batch, body, f"{body}\n{line}")
+    names = ", ".join(name for name, _, _ in signatures)
+    return Refusal(Reason.FOREIGN_SIGNATURE, f"{batch.origin}: signed by {names[:200]}")
