@@ -1,4 +1,4 @@
-"""A receiver's sentences (NMEA 0183, and BD as GB/T 39399 and older BeiDou modules write it) become fixes.
+"""A receiver's sentences (NMEA 0183, BeiDou under either of its talkers, GB and BD) become fixes.
 
 Rules:
 - A sentence stands from `$` to the end of its line and counts only with a right checksum. What lies between sentences is
