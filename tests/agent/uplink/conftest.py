@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+import getpass
 import ipaddress
 import signal
 import socket
@@ -59,15 +60,15 @@ class Authority:
         self.ca.write_bytes(certificate.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def _builder(self, subject: x509.Name, key) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=30))
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=30))
         )
 
     def issue(self, name: str) -> tuple[Path, Path]:
@@ -203,7 +204,9 @@ def journal(deployment) -> MemoryJournal:
 
 # --------------------------------------------------------------------------- a real broker
 
+# Started by root, mosquitto would become somebody who can't read the test's folder: `user` keeps it who it is.
 CONFIG = """\
+user {user}
 listener {port} 127.0.0.1
 cafile {ca}
 certfile {certificate}
@@ -240,13 +243,14 @@ class Mosquitto:
         certificate, key = authority.issue("broker")
         (folder / "acl").write_text(ACL)
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(CONFIG.format(port=port, ca=authority.ca, certificate=certificate, key=key, folder=folder))
+        self._config.write_text(
+            CONFIG.format(user=getpass.getuser(), port=port, ca=authority.ca, certificate=certificate, key=key, folder=folder)
+        )
         self._log = folder / "mosquitto.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            # -u: as root mosquitto would become somebody who can't read the test's folder
             self._process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", str(self._config)], stdout=log, stderr=log)
         wait_for(self._answers, f"mosquitto: {self._log.read_text()}")
 

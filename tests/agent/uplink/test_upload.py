@@ -1,0 +1,375 @@
+"""Media over a real HTTPS server with mutual TLS: what goes, in which requests, and what each answer leads to."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import random
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.uplink.errors import NoAnswer
+from agent.uplink.grouping import requests
+from agent.uplink.https import Https, tls_context
+from agent.uplink.ports import Surroundings
+from agent.uplink.upload import ASIDE_US, NOT_YET_US, Uploader, UploadSettings, judge
+
+RECORDING = "01HZY0000000000000000000AB"
+MIB = 1_048_576
+SECOND = 1_000_000
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A fragment that waits (`agent.uplink.ports.Fragment`)."""
+
+    recording: str
+    track: str
+    seq: int
+    offset: int
+    bytes: int
+    sha256: str
+
+
+class Disk:
+    """Tracks in memory: the fragments that wait, and their bytes."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Piece] = []
+        self.content: dict[Piece, bytes] = {}
+        self.ends: dict[tuple[str, str], int] = {}
+
+    def add(self, size: int, track: str = "front", recording: str = RECORDING) -> Piece:
+        data = random.Random(len(self.content)).randbytes(size)
+        offset = self.ends.get((recording, track), 0)
+        seq = sum(piece.track == track and piece.recording == recording for piece in self.content)
+        piece = Piece(recording, track, seq, offset, size, hashlib.sha256(data).hexdigest())
+        self.ends[recording, track] = offset + size
+        self.waiting.append(piece)
+        self.content[piece] = data
+        return piece
+
+    def pending(self, limit: int) -> list[Piece]:
+        return self.waiting[:limit]
+
+    def sent(self, fragments) -> None:
+        self.waiting = [piece for piece in self.waiting if piece not in fragments]
+
+    def read(self, piece) -> bytes:
+        return self.content[piece]
+
+    def file(self, track: str = "front") -> bytes:
+        return b"".join(data for piece, data in self.content.items() if piece.track == track)
+
+
+class Notebook:
+    """Whom the uploader tells."""
+
+    def __init__(self) -> None:
+        self.damage: list[Piece] = []
+        self.mismatches: list[Piece] = []
+
+    def damaged(self, fragment, _detail) -> None:
+        self.damage.append(fragment)
+
+    def mismatch(self, fragment, _detail) -> None:
+        self.mismatches.append(fragment)
+
+
+class Intake:
+    """A media intake that keeps what it is given; `answers` are given first, each once."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.files: dict[str, bytearray] = {}
+        self.requests: list[tuple[str, int]] = []
+        self.answers: list[tuple[int, str, bytes]] = []
+        self.subjects: set[str] = set()
+        self.before: Callable[[], None] = lambda: None
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_PUT(self) -> None:
+                outer.take(self)
+
+            def log_message(self, *_arguments) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = False
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    def take(self, request: BaseHTTPRequestHandler) -> None:
+        self.before()
+        body = request.rfile.read(int(request.headers["Content-Length"]))
+        self.requests.append((request.path, len(body)))
+        self.subjects.add(dict(pair[0] for pair in request.connection.getpeercert()["subject"])["commonName"])
+        want = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        assert request.headers["Content-Digest"] == f"sha-256=:{want}:"
+        status, kind, answer = self.answers.pop(0) if self.answers else (201, "application/json", b'{"held": true}')
+        if status == 201:
+            track, offset = request.path.rpartition("/")[0], int(request.path.rpartition("/")[2])
+            file = self.files.setdefault(track, bytearray())
+            file.extend(bytes(max(offset + len(body) - len(file), 0)))
+            file[offset : offset + len(body)] = body
+        request.send_response(status)
+        request.send_header("Content-Type", kind)
+        request.send_header("Content-Length", str(len(answer)))
+        request.end_headers()
+        request.wfile.write(answer)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def intake(authority) -> Iterator[Intake]:
+    one = Intake(authority.context("zhilu-server", server=True))
+    yield one
+    one.close()
+
+
+class Bench:
+    """An uploader with a clock that the test moves."""
+
+    def __init__(self, url: str, context: ssl.SSLContext, name: str) -> None:
+        self.now = 0
+        self.disk, self.book = Disk(), Notebook()
+        self.https = Https(url, context, 20)
+        self.networks = {"lo"}
+        self.running: str | None = None
+        self.name = name
+        self.uploader = self.make()
+
+    def make(self, **changes) -> Uploader:
+        around = Surroundings(lambda: self.now, lambda: 0, lambda: 1.0)
+        settings = UploadSettings(self.name, **changes)
+        self.uploader = Uploader(
+            self.https, self.disk, self.disk.read, self.book, settings, around, networks=lambda: self.networks, running=lambda: self.running
+        )
+        return self.uploader
+
+    def until_idle(self) -> None:
+        while self.uploader.step():
+            pass
+
+
+@pytest.fixture
+def bench(intake, authority, deployment) -> Iterator[Bench]:
+    one = Bench(intake.url, authority.context(deployment.name), deployment.name)
+    yield one
+    one.uploader.close()
+    one.https.close()
+
+
+def path(track: str = "front", name: str = "DSJ-0000007") -> str:
+    return f"/api/v1/media/{name}/{RECORDING}/{track}"
+
+
+def test_a_track_arrives_in_few_requests_of_whole_fragments(bench, intake, deployment):
+    sizes = [900, *(random.Random(1).randint(300_000, 700_000) for _ in range(40))]
+    for size in sizes:
+        bench.disk.add(size)
+    bench.until_idle()
+    assert bytes(intake.files[path()]) == bench.disk.file()
+    assert not bench.disk.waiting
+    assert intake.subjects == {deployment.name}
+    assert all(2 * MIB <= length <= 4 * MIB for _, length in sorted(intake.requests)[1:-1])
+    assert len(intake.requests) <= sum(sizes) // (3 * MIB) + 2
+
+
+def test_while_it_records_small_requests_wait_for_company(bench, intake):
+    bench.running = RECORDING
+    bench.disk.add(400_000)
+    assert bench.uploader.step() == ""
+    bench.now += 6 * SECOND
+    assert bench.uploader.step() == "sent 1"
+    bench.disk.add(400_000)
+    bench.running = None
+    assert bench.uploader.step() == "sent 1"
+    assert len(intake.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "answer"),
+    [
+        (200, "text/html", b"<html>Welcome to the hotel's network</html>"),
+        (201, "application/problem+json", b'{"status": 500, "title": "no"}'),
+        (204, "application/json", b"{}"),
+        (302, "text/html", b""),
+        (401, "application/problem+json", b"{}"),
+        (403, "application/problem+json", b"{}"),
+        (404, "application/problem+json", b"{}"),
+        (413, "application/problem+json", b"{}"),
+        (500, "application/problem+json", b"{}"),
+        (507, "application/problem+json", b"{}"),
+    ],
+)
+def test_only_the_servers_own_yes_is_success(bench, intake, status, kind, answer):
+    bench.disk.add(1_000)
+    intake.answers = [(status, kind, answer)]
+    assert bench.uploader.step() == "failed 1"
+    assert len(bench.disk.waiting) == 1
+    assert bench.uploader.failures == 1
+    assert str(status) in bench.uploader.last_error
+    assert bench.uploader.step() == ""
+    bench.now += SECOND
+    assert bench.uploader.step() == "sent 1"
+    assert not bench.disk.waiting
+
+
+def test_held_already_is_success(bench, intake):
+    bench.disk.add(1_000)
+    intake.answers = [(200, "application/json", b'{"held": true}')]
+    assert bench.uploader.step() == "sent 1"
+
+
+def test_failures_wait_longer_each_time(bench, intake):
+    bench.disk.add(1_000)
+    intake.answers = [(503, "text/plain", b"")] * 10
+    waits = []
+    for _ in range(9):
+        assert bench.uploader.step() == "failed 1"
+        start = bench.now
+        while bench.uploader._not_before_us > bench.now:
+            bench.now += 100_000
+        waits.append((bench.now - start) // 100_000 / 10)
+    assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_no_server_is_no_answer(bench, authority, free_port):
+    bench.https.close()
+    bench.https = Https(f"https://127.0.0.1:{free_port()}", authority.context("x"), 5)
+    bench.make()
+    bench.disk.add(1_000)
+    assert bench.uploader.step() == "failed 1"
+    assert "PUT" in bench.uploader.last_error
+
+
+def test_not_yet_holds_back_one_track_and_no_other(bench, intake):
+    bench.make(parallel=1)
+    bench.disk.add(1_000)
+    bench.disk.add(1_000, track="rear")
+    intake.answers = [(409, "application/problem+json", b'{"status": 409}')]
+    assert bench.uploader.step() == "not-yet 1"
+    assert bench.uploader.step() == "sent 1"
+    assert bench.uploader.step() == ""
+    bench.now += NOT_YET_US
+    assert bench.uploader.step() == "sent 1"
+
+
+def test_bytes_that_do_not_match_are_told_once_and_put_aside(bench, intake):
+    for _ in range(3):
+        bench.disk.add(1_000)
+    intake.answers = [(422, "application/problem+json", json.dumps({"status": 422, "track": "front", "seq": 1}).encode())] * 2
+    assert bench.uploader.step() == "mismatch 1"
+    assert [one.seq for one in bench.book.mismatches] == [1]
+    for _ in range(20):
+        bench.now += SECOND
+        assert bench.uploader.step() == ""
+    assert len(intake.requests) == 1
+    bench.now += ASIDE_US
+    assert bench.uploader.step() == "mismatch 1"
+
+
+def test_damage_on_our_own_disk_never_leaves_it(bench, intake):
+    bench.disk.add(1_000)
+    bad = bench.disk.add(1_000)
+    bench.disk.content[bad] = b"\x00" * 1_000
+    assert bench.uploader.step() == "damaged 1"
+    assert bench.book.damage == [bad]
+    assert not intake.requests
+    bench.disk.sent([bad])
+    bench.uploader.hurry()
+    bench.until_idle()
+    assert not bench.disk.waiting
+
+
+def test_media_that_can_not_be_read_are_damaged(bench):
+    one = bench.disk.add(1_000)
+
+    def broken(_piece) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    bench.disk.read = broken
+    bench.make()
+    assert bench.uploader.step() == "damaged 1"
+    assert bench.book.damage == [one]
+
+
+def test_only_over_the_networks_that_are_allowed(bench, intake):
+    bench.make(only_networks=("wlan0",))
+    bench.disk.add(1_000)
+    assert bench.uploader.step() == "waiting for wlan0"
+    assert not intake.requests
+    bench.networks = {"lo", "wlan0"}
+    assert bench.uploader.step() == "sent 1"
+
+
+def test_several_go_at_a_time(bench, intake):
+    together = threading.Barrier(3)
+    intake.before = lambda: together.wait(60)
+    bench.make(parallel=3)
+    for number in range(3):
+        bench.disk.add(1_000, track=f"track-{number}")
+    assert bench.uploader.step() == "sent 1, sent 1, sent 1"
+
+
+def test_the_bandwidth_limit_holds_for_all_requests_together(bench):
+    bench.make(parallel=1, bytes_per_s=100_000)
+    waited = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        bench.now += int(seconds * SECOND) + 1
+        return False
+
+    bench.uploader._stopping.wait = wait
+    bench.disk.add(1_000_000)
+    assert bench.uploader.step() == "sent 1"
+    assert 8 <= sum(waited) <= 10
+
+
+def test_a_missing_certificate_is_named(tmp_path):
+    with pytest.raises(NoAnswer, match=r"device\.crt"):
+        tls_context(tmp_path / "ca.crt", tmp_path / "device.crt", tmp_path / "device.key")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 50), st.integers(0, 3)), max_size=40),
+    st.integers(1, 120),
+)
+def test_requests_are_contiguous_complete_and_within_the_target(steps, target):
+    ends: dict[str, int] = {}
+    pieces = []
+    for number, (track, size, hole) in enumerate(steps):
+        offset = ends.get(track, 0) + (hole == 3) * 7
+        pieces.append(Piece(RECORDING, track, number, offset, size, ""))
+        ends[track] = offset + size
+    groups = requests(pieces, target)
+    assert sorted((one for group in groups for one in group), key=lambda one: one.seq) == pieces
+    for group in groups:
+        assert len(group) == 1 or sum(one.bytes for one in group) <= target
+        assert all(a.track == b.track and a.offset + a.bytes == b.offset for a, b in itertools.pairwise(group))
+
+
+@given(st.integers(100, 599), st.sampled_from(["application/json", "text/html", ""]), st.binary(max_size=40))
+def test_no_strange_answer_is_taken_for_success(status, kind, answer):
+    outcome = judge([], status, kind, answer).outcome
+    if outcome == "sent":
+        assert status in {200, 201}
+        assert isinstance(json.loads(answer), dict)
