@@ -38,7 +38,9 @@ EXPECTED = {
 
 def describe(error: ValidationError, text: str, path: Path, model: type[BaseModel]) -> str:
     """One line for each mistake, in the order of the file."""
-    lines = dict(places(text))
+    lines: dict[tuple[str, ...], int] = {}
+    for key, line in places(text):
+        lines.setdefault(key, line)
     found = [(line_of(lines, one["loc"]), sentence(one, model)) for one in error.errors(include_url=False)]
     found.sort(key=lambda one: one[0] or 0)
     return "\n".join(f"{path}{f', line {line}' if line else ''}, {what}" for line, what in found)
@@ -50,7 +52,7 @@ def places(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
     for number, line in enumerate(text.splitlines(), 1):
         if heading := HEADING.match(line):
             table = parts(heading[1])
-            yield table, number
+            yield from ((table[:depth], number) for depth in range(len(table), 0, -1))
         elif key := KEY.match(line):
             yield (*table, *parts(key[1])), number
 
