@@ -1,0 +1,1 @@
+"""Stage 7, store: bytes and catalogue rows in, bytes and answers out."""

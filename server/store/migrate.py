@@ -1,0 +1,27 @@
+"""Brings the catalogue's schema up to date when the server starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+
+from server.database import Transaction
+from server.errors import StorageError
+
+
+def upgrade(transaction: Transaction) -> bool:
+    """Run the steps that are missing, in the writer's transaction; whether the catalogue was new and is empty."""
+    sql = "SELECT count(*) FROM sqlite_master WHERE name = 'recording'"
+    new = bool(transaction.execute(sql).scalar_one() == 0)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = transaction.connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as e:
+        raise StorageError(f"catalogue.sqlite: {e}; it was written by a newer release, or delete it: it is built again") from e
+    return new

@@ -1,0 +1,1 @@
+"""The catalogue's schema, a numbered step each (Alembic)."""

@@ -1,0 +1,222 @@
+"""Writes the catalogue: what a journal's lines say about recordings, and which bytes are held.
+
+Rules:
+- A Shelf lives for one transaction of the catalogue's writer; `close` writes what it has gathered.
+- It believes only lines that are cosigned, and of those only what fits: a second `start`, a fragment whose bytes would lie
+  upon another's, a name that can't be a file's … are *irregular*: counted at the recording, which then is never `stored`.
+- A fragment is *under a gap* when a later `gap` line names exactly its time, or a span that holds it.
+
+Everything here can be built again from journals and stored bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.database import Transaction
+
+TRACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+RECORDING_NAME = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+"""A ULID (Crockford's base 32)."""
+MAX_TRACK_BYTES = 1 << 40
+MAX_TRACKS = 256
+
+ADD_FRAGMENTS = """INSERT INTO fragment (track, seq, line, offset, bytes, sha256, pts, duration)
+    VALUES (:track, :seq, :line, :offset, :bytes, :sha256, :pts, :duration)"""
+GROW_TRACK = """UPDATE track SET fragments = :fragments, bytes = :bytes, next_offset = :next_offset, duration = :duration
+    WHERE id = :id"""
+# The span that a gap states; a fragment without duration (an init segment, a still) only when it is named exactly.
+UNDER_GAP = """UPDATE fragment SET lost = 1 WHERE track = :track AND line < :line AND (
+    (pts = :begins AND duration = :lost) OR (duration > 0 AND pts >= :begins AND pts + duration <= :begins + :lost))"""
+
+
+@dataclass(slots=True)
+class _Track:
+    id: int
+    media: str
+    fragments: int
+    bytes: int
+    next_offset: int
+    duration: int
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class _Recording:
+    id: int
+    origin: str
+    stop_line: int | None
+    stored: bool
+    tracks: dict[str, _Track] = field(default_factory=dict)
+
+
+class Shelf:
+    """What one transaction adds. Methods take the line's index and members as `agent.core.lines` read them."""
+
+    def __init__(self, transaction: Transaction, max_fragment: int) -> None:
+        self._transaction = transaction
+        self._max_fragment = max_fragment
+        self._recordings: dict[tuple[str, str], _Recording | None] = {}
+        self._fragments: list[dict[str, Any]] = []
+        self.irregular: list[str] = []
+        """What did not fit, a word each."""
+        self.started = 0
+
+    # ----------------------------------------------------------------------- looking up
+
+    def _recording(self, origin: str, device: str, name: str) -> _Recording | None:
+        key = (device, name)
+        if key not in self._recordings:
+            sql = "SELECT id, origin, stop_line, stored_entry FROM recording WHERE device = :device AND recording = :recording"
+            row = self._transaction.execute(sql, {"device": device, "recording": name}).first()
+            self._recordings[key] = _Recording(row.id, row.origin, row.stop_line, row.stored_entry is not None) if row else None
+            if row:
+                self._load_tracks(self._recordings[key])
+        found = self._recordings[key]
+        return found if found is not None and found.origin == origin else None
+
+    def _load_tracks(self, recording: _Recording | None) -> None:
+        assert recording is not None
+        sql = "SELECT id, track, media, fragments, bytes, next_offset, duration FROM track WHERE recording = :recording"
+        for row in self._transaction.execute(sql, {"recording": recording.id}):
+            recording.tracks[row.track] = _Track(row.id, row.media, row.fragments, row.bytes, row.next_offset, row.duration)
+
+    def _odd(self, what: str, recording: _Recording | None = None) -> None:
+        self.irregular.append(what)
+        if recording is not None and not recording.stored:
+            self._transaction.execute("UPDATE recording SET irregular = irregular + 1 WHERE id = :id", {"id": recording.id})
+
+    # ----------------------------------------------------------------------- lines
+
+    def add(self, origin: str, device: str, index: int, leaf: str, members: dict[str, Any]) -> None:
+        """One line with meaning; `leaf` is its leaf hash in hex."""
+        kind = members["kind"]
+        if kind == "start":
+            self._start(origin, device, index, members)
+            return
+        recording = self._recording(origin, device, members["recording"])
+        if recording is None:
+            self._odd("no-start")
+        elif recording.stop_line is not None and kind not in ("gap", "purge"):
+            self._odd("after-stop", recording)
+        elif kind == "fragment":
+            self._fragment(recording, index, members)
+        elif kind == "track":
+            self._track(recording, members)
+        elif kind == "mark":
+            self._mark(recording, index, members)
+        elif kind == "gap":
+            self._gap(recording, index, members)
+        elif kind == "stop":
+            self._stop(recording, index, leaf, members)
+        elif kind == "purge":
+            sql = "UPDATE recording SET purged_at = :at WHERE id = :id"
+            self._transaction.execute(sql, {"at": members["at"], "id": recording.id})
+
+    def _start(self, origin: str, device: str, index: int, members: dict[str, Any]) -> None:
+        name = members["recording"]
+        if not RECORDING_NAME.fullmatch(name) or members["n"] != 0:
+            self._odd("bad-start")
+            return
+        before = members["up"] - members["epoch"]
+        sql = """INSERT INTO recording (device, recording, origin, start_line, trigger, officer, case_id, matter, continues, started_at)
+            VALUES (:device, :recording, :origin, :line, :trigger, :officer, :case, :matter, :continues, :started_at)
+            ON CONFLICT DO NOTHING"""
+        continues = members.get("continues")
+        values = {
+            "device": device,
+            "recording": name,
+            "origin": origin,
+            "line": index,
+            "continues": continues if isinstance(continues, str) else None,
+            "started_at": members["at"] - max(before, 0),
+        }
+        values |= {key: members[key] for key in ("trigger", "officer", "case", "matter")}
+        if self._transaction.execute(sql, values).rowcount == 0:
+            self._odd("doubled-start")
+            return
+        self._recordings.pop((device, name), None)
+        self.started += 1
+
+    def _track(self, recording: _Recording, members: dict[str, Any]) -> None:
+        name = members["track"]
+        if not TRACK_NAME.fullmatch(name) or name in recording.tracks or len(recording.tracks) >= MAX_TRACKS:
+            self._odd("bad-track", recording)
+            return
+        sql = """INSERT INTO track (recording, track, media, codecs, width, height, rate, source)
+            VALUES (:recording, :track, :media, :codecs, :width, :height, :rate, :source) RETURNING id"""
+        values: dict[str, Any] = {key: members.get(key) for key in ("width", "height", "rate")}
+        values = {key: value if isinstance(value, int) else None for key, value in values.items()}
+        values |= {key: members[key] for key in ("track", "media", "codecs", "source")}
+        made = self._transaction.execute(sql, {"recording": recording.id, **values}).scalar_one()
+        recording.tracks[name] = _Track(made, members["media"], 0, 0, 0, 0)
+
+    def _fragment(self, recording: _Recording, index: int, members: dict[str, Any]) -> None:
+        track = recording.tracks.get(members["track"])
+        size, offset, pts, duration = members["bytes"], members["offset"], members["pts"], members["duration"]
+        fits = (
+            track is not None
+            and members["seq"] == track.fragments
+            and 0 < size <= self._max_fragment
+            and track.next_offset <= offset <= MAX_TRACK_BYTES
+            and min(pts, duration) >= 0
+            and re.fullmatch("[0-9a-f]{64}", members["sha256"])
+        )
+        if track is None or not fits:
+            self._odd("bad-fragment", recording)
+            return
+        track.fragments += 1
+        track.bytes += size
+        track.next_offset = offset + size
+        track.duration = max(track.duration, pts + duration)
+        track.changed = True
+        values = {key: members[key] for key in ("seq", "offset", "bytes", "pts", "duration")}
+        self._fragments.append({**values, "track": track.id, "line": index, "sha256": bytes.fromhex(members["sha256"])})
+
+    def _mark(self, recording: _Recording, index: int, members: dict[str, Any]) -> None:
+        values = {"recording": recording.id, "line": index, "at": members["at"], "label": members["label"]}
+        self._transaction.execute("INSERT INTO mark (recording, line, at, label) VALUES (:recording, :line, :at, :label)", values)
+        self._transaction.execute("UPDATE recording SET marks = marks + 1 WHERE id = :id", {"id": recording.id})
+
+    def _gap(self, recording: _Recording, index: int, members: dict[str, Any]) -> None:
+        self._flush()
+        values = {"line": index, "begins": members["from"], "lost": members["lost"]}
+        sql = "INSERT INTO gap (recording, line, track, begins, lost, reason) VALUES (:recording, :line, :track, :begins, :lost, :reason)"
+        named = {"recording": recording.id, "track": members["track"], "reason": members["reason"]}
+        self._transaction.execute(sql, {**values, **named})
+        sql = "UPDATE recording SET gaps = gaps + 1, lost_ms = lost_ms + :lost WHERE id = :id"
+        self._transaction.execute(sql, {"lost": max(0, members["lost"]), "id": recording.id})
+        track = recording.tracks.get(members["track"])
+        if track is not None:
+            self._transaction.execute(UNDER_GAP, {**values, "track": track.id})
+
+    def _stop(self, recording: _Recording, index: int, leaf: str, members: dict[str, Any]) -> None:
+        sql = "UPDATE recording SET stop_line = :line, stop_leaf = :leaf, stop_trigger = :trigger, stopped_at = :at WHERE id = :id"
+        values = {"line": index, "leaf": leaf, "trigger": members["trigger"], "at": members["at"], "id": recording.id}
+        self._transaction.execute(sql, values)
+        recording.stop_line = index
+
+    # ----------------------------------------------------------------------- the end
+
+    def _flush(self) -> None:
+        if self._fragments:
+            self._transaction.execute(ADD_FRAGMENTS, self._fragments)
+            self._fragments = []
+
+    def close(self, progress: dict[str, int]) -> None:
+        """Write what was gathered, and how far each journal has been read."""
+        self._flush()
+        grown = [
+            {"id": t.id, "fragments": t.fragments, "bytes": t.bytes, "next_offset": t.next_offset, "duration": t.duration}
+            for recording in self._recordings.values()
+            if recording is not None
+            for t in recording.tracks.values()
+            if t.changed
+        ]
+        if grown:
+            self._transaction.execute(GROW_TRACK, grown)
+        if progress:
+            sql = "INSERT INTO progress (origin, indexed) VALUES (:origin, :indexed) ON CONFLICT (origin) DO UPDATE SET indexed = :indexed"
+            self._transaction.execute(sql, [{"origin": origin, "indexed": indexed} for origin, indexed in progress.items()])
