@@ -1,0 +1,115 @@
+"""Who had it in hands since: the ledger's lines about the recording (docs/evidence-format.md, sections 7 and 9).
+
+Rules:
+- They count from `c` 0 without a gap and end with the `export` line of this package, so none can be left out. Each has its proof,
+  and stands in the ledger in this order.
+- The ledger's `stored` line names the `stop` line by its leaf hash, and counts what the server held.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.core import lines, merkle
+from agent.core.errors import LineError
+from server.evidence.bag import Bag
+from server.evidence.claims import Claims
+from server.evidence.errors import MisfitError, MissingError
+from server.evidence.text import utc
+from server.evidence.verdict import Check
+
+from .journal import Journal
+from .proofs import LedgerLine, LedgerProofs
+from .sequence import Recording
+
+FILE = "data/custody.jsonl"
+MAX_CUSTODY = 256 << 20
+
+
+def check_custody(check: Check, bag: Bag, claims: Claims, journal: Journal, recording: Recording, proofs: LedgerProofs) -> None:
+    """Prove each custody line, and count them."""
+    raw = _raw(bag)
+    proved: list[LedgerLine] = []
+    expected = 0
+    for row in raw:
+        c = _c(row, claims)
+        if c < expected:
+            check.tampered(f"{FILE} line {len(proved) + 1}", f"c is {c}, expected {expected}")
+            return
+        if c > expected:
+            check.incomplete(f"{FILE} line {len(proved) + 1}", f"c {expected} to {c - 1} are not there: a custody line was left out")
+        expected = c + 1
+        proved.append(_prove(check, bag, proofs, row, c, proved))
+    for name in bag.files:
+        if name.startswith("data/custody/") and name not in {_proof_name(line.members["c"]) for line in proved}:
+            check.tampered(name, "proves a line that custody.jsonl does not hold")
+    _check_last(check, proved)
+    _check_export(check, claims, proved)
+    for line in proved:
+        if line.members["kind"] == "stored" and recording.stop is not None:
+            _check_stored(check, line, journal, recording)
+    kinds: dict[str, int] = {}
+    for line in proved:
+        kinds[line.members["kind"]] = kinds.get(line.members["kind"], 0) + 1
+    check.figures = {"lines": len(proved), "kinds": kinds}
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    last = proved[-1].members
+    check.says = f"{len(proved)} custody lines ({listed}), none left out up to this package's export at {utc(last['at'])}"
+
+
+def _raw(bag: Bag) -> list[bytes]:
+    data = bag.read(FILE, MAX_CUSTODY)
+    if not data.endswith(b"\n"):
+        raise MissingError(FILE, "torn, or empty: its last line has no end")
+    return data[:-1].split(b"\n")
+
+
+def _proof_name(c: int) -> str:
+    return f"data/custody/{c}.tlog-proof"
+
+
+def _c(row: bytes, claims: Claims) -> int:
+    """The number of a custody line of this recording."""
+    try:
+        members = lines.read(row)
+    except LineError as e:
+        raise MisfitError(FILE, f"a line without meaning: {e}") from e
+    about = (members.get("device"), members.get("recording"))
+    if about != (claims.device, claims.recording):
+        raise MisfitError(FILE, f"a line about {about[0]!r:.60}, recording {about[1]!r:.60}")
+    c = members.get("c")
+    if type(c) is not int or c < 0:
+        raise MisfitError(FILE, "a line without its number c")
+    return c
+
+
+def _prove(check: Check, bag: Bag, proofs: LedgerProofs, row: bytes, c: int, before: list[LedgerLine]) -> LedgerLine:
+    name = _proof_name(c)
+    line = proofs.read(bag, name)
+    if line.raw != row:
+        raise MisfitError(name, f"proves another line than custody.jsonl holds for c {c}")
+    if before and line.index <= before[-1].index:
+        raise MisfitError(name, f"stands in the ledger before the line of c {before[-1].members['c']}")
+    if not line.trusted and check.count == 0:
+        proofs.distrust(check, name, line.signers)
+    return line
+
+
+def _check_last(check: Check, proved: list[LedgerLine]) -> None:
+    last = proved[-1].members
+    if last["kind"] != "export":
+        check.incomplete(FILE, f"ends with a line of kind {last['kind']}, not with this package's export")
+
+
+def _check_export(check: Check, claims: Claims, proved: list[LedgerLine]) -> None:
+    """Where the export line says which part it was, it is this one."""
+    last: dict[str, Any] = proved[-1].members
+    if last["kind"] == "export" and isinstance(last.get("part"), str) and (last["part"] == "excerpt") != claims.part:
+        check.tampered(FILE, f"the ledger exported {last['part']:.40}, the package claims {'an excerpt' if claims.part else 'the whole'}")
+
+
+def _check_stored(check: Check, line: LedgerLine, journal: Journal, recording: Recording) -> None:
+    stop = recording.stop
+    m = line.members
+    if stop is None or m["origin"] != journal.checkpoint.origin or m["stop"] != merkle.leaf_hash(stop.raw).hex():
+        check.tampered(_proof_name(m["c"]), "the stored line is about another stop line or journal")

@@ -1,0 +1,124 @@
+"""Whether media time is whole, and what is known of the device's clock (docs/evidence-format.md, sections 2 and 9).
+
+Rules:
+- Between two fragments of a track that follow each other no media is missing, or a `gap` line of that track says so. Rounding to ms and a
+  frame's length are no hole.
+- The `stop` line's totals are those of the lines. `seq` counts from 0 without a hole.
+- The clock changes no verdict: what bounds a recording in time is signed by others. How wrong it was is said in figures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from server.evidence.claims import Claims
+from server.evidence.text import span, utc
+from server.evidence.verdict import Check
+
+from .fragments import TrackLines
+from .journal import LINES
+from .sequence import Recording
+
+TOLERANCE_MS = 100
+"""Two frames at 20 a second: what rounding, jitter and a frame dropped at the cut can come to."""
+
+STOP = "the stop line"
+
+
+def check_totals(check: Check, claims: Claims, recording: Recording, tracks: dict[str, TrackLines]) -> None:
+    """The stop line's count and bytes for each track, and an unbroken seq."""
+    if not claims.part:
+        for track in tracks.values():
+            hole = next((i for i, seq in enumerate(sorted(track.fragments)) if i != seq), None)
+            if hole is not None:
+                check.incomplete(LINES, f"track {track.name}: no line names fragment {hole}")
+    if recording.stop is None or recording.stop.members is None:
+        check.says = "without a stop line there are no totals to compare"
+        return
+    stated: dict[str, dict[str, Any]] = {row["track"]: row for row in recording.stop.members["tracks"]}
+    if len(stated) != len(recording.stop.members["tracks"]):
+        check.tampered(STOP, "a track stands in it twice")
+    lines_missing = bool(recording.left_out)
+    for name in tracks:
+        if name not in stated:
+            check.tampered(STOP, f"track {name} is not in it")
+    for name, row in stated.items():
+        fragments = tracks[name].fragments if name in tracks else {}
+        count, total = len(fragments), sum(m["bytes"] for m in fragments.values())
+        fits = (
+            (count <= row["fragments"] and total <= row["bytes"]) if lines_missing else (count, total) == (row["fragments"], row["bytes"])
+        )
+        if not fits:
+            check.tampered(
+                STOP, f"track {name}: it counts {row['fragments']} fragments and {row['bytes']} bytes, the lines {count} and {total}"
+            )
+    fragments, total = sum(r["fragments"] for r in stated.values()), sum(r["bytes"] for r in stated.values())
+    check.figures = {"tracks": len(stated), "fragments": fragments, "bytes": total}
+    check.says = f"the device counted {fragments} fragments and {total} bytes in {len(stated)} tracks; the lines " + (
+        "do not exceed that" if lines_missing else "come to the same"
+    )
+
+
+def check_gaps(check: Check, claims: Claims, recording: Recording, tracks: dict[str, TrackLines]) -> None:
+    """Holes in media time are stated by gap lines."""
+    stated: dict[str, list[tuple[int, int]]] = {}
+    gaps = recording.of("gap")
+    for gap in gaps:
+        stated.setdefault(gap["track"], []).append((gap["from"], gap["from"] + max(gap["lost"], 0)))
+        check.note(f"gap in {gap['track']} from {span(gap['from'])}, {gap['lost']} ms lost: {gap['reason']}")
+    media_ms = 0
+    for track in tracks.values():
+        playable = [track.fragments[seq] for seq in sorted(track.fragments) if seq > 0]
+        media_ms = max(media_ms, sum(m["duration"] for m in playable))
+        for before, after in zip(playable, playable[1:]):  # noqa: B905, RUF007 — Python 3.9
+            if after["seq"] == before["seq"] + 1:
+                _between(check, track.name, before, after, stated.get(track.name, []))
+    lost = sum(max(gap["lost"], 0) for gap in gaps)
+    check.figures = {"gaps": len(gaps), "lost_ms": lost, "media_ms": media_ms}
+    what = "the part's media" if claims.part else "media"
+    check.says = f"{span(media_ms)} of {what}; " + (
+        f"{len(gaps)} gaps are stated, {lost} ms are lost" if gaps else "nothing is missing in between"
+    )
+
+
+def _between(check: Check, track: str, before: dict[str, Any], after: dict[str, Any], gaps: list[tuple[int, int]]) -> None:
+    """The time between a fragment's end and the next one's beginning."""
+    end, begin = before["pts"] + before["duration"], after["pts"]
+    place = f"track {track} fragment {after['seq']}"
+    if begin < end - TOLERANCE_MS:
+        check.tampered(place, f"begins at {span(begin)}, before the end of the one before it at {span(end)}")
+    elif begin - end - _covered(end, begin, gaps) > TOLERANCE_MS:
+        check.incomplete(place, f"{begin - end} ms of media are missing before it (from {span(end)}), and no gap line says so")
+
+
+def _covered(first: int, end: int, gaps: list[tuple[int, int]]) -> int:
+    """How much of [first, end) the stated gaps cover, each counted once."""
+    total, at = 0, first
+    for gap_first, gap_end in sorted(gaps):
+        low, high = max(gap_first, at), min(gap_end, end)
+        if high > low:
+            total += high - low
+            at = high
+    return total
+
+
+def check_clock(check: Check, recording: Recording, not_before: int | None, not_after: int | None) -> None:
+    """What the device knew of its clock, and how its start and stop lie between the bounds."""
+    clocks = [line.members for line in recording.governing + recording.lines if line.members is not None and line.kind == "clock"]
+    sources = sorted({c["source"] for c in clocks})
+    offsets = [c["offset"] for c in clocks]
+    check.figures = {"lines": len(clocks), "sources": sources}
+    if clocks:
+        worst = max(abs(c["error"]) for c in clocks)
+        check.figures.update(offset_min_ms=min(offsets), offset_max_ms=max(offsets), error_max_ms=worst)
+        check.says = f"set by {', '.join(sources)}; off by {min(offsets)} to {max(offsets)} ms, known to {worst} ms"
+    else:
+        check.says = "no line says how right the device's clock was"
+    for line, name in ((recording.start, "start"), (recording.stop, "stop")):
+        if line is not None and line.members is not None:
+            at = line.members["at"]
+            check.figures[f"{name}_at"] = at
+            if not_before is not None and at < not_before - 1000:
+                check.note(f"by the device's clock the {name} was at {utc(at)}, earlier than possible: the clock was slow or set back")
+            if not_after is not None and at > not_after + 1000:
+                check.note(f"by the device's clock the {name} was at {utc(at)}, later than possible: the clock was fast")
