@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LINES_BYTES = wire.MAX_BATCH_BYTES - 1_024
-"""Room for index and checkpoint is kept: a note with our one signature is under 700 bytes."""
-
 Report = Callable[[], dict[str, Any]]
 
 
@@ -114,14 +111,14 @@ class Exchange:
             log.info("no cosignature in time: sending again", extra={"from": sending.replica.cosigned})
         count = 0
         while self._link.room(sending.replica.window) and (first := sending.next_first(journal.size)) is not None:
-            end = journal.batch_ends(first, wire.MAX_BATCH_LINES, LINES_BYTES)
-            note = journal.checkpoint_at(end) if end > first else None
-            if note is None:
+            found = journal.batch(first)
+            if found is None:
                 break
-            batch = wire.encode_batch(first, journal.lines(first, end), note)
+            lines, note = found
+            batch = wire.encode_batch(first, lines, note)
             if not self._link.publish(wire.topic(self._device, "journal"), batch):
                 break
-            sending.sent(end, self._up_us())
+            sending.sent(first + len(lines), self._up_us())
             count += 1
             self.sent_batches += 1
             self.sent_bytes += len(batch)
@@ -156,7 +153,7 @@ class Exchange:
             return
         journal, sending = self._conversation
         try:
-            news = self._inbox.judge(lambda: self._inbox.witness(note, journal.root_at))
+            news = self._inbox.judge(lambda: self._inbox.witness(note, journal.root_at, sending.replica.cosigned))
         except Refused as refusal:
             if refusal.reason in {"ahead", "other-root"}:
                 self.end()

@@ -96,8 +96,11 @@ class Inbox:
             self.refused[refusal.reason] += 1
             raise
 
-    def witness(self, payload: bytes, root_at: Callable[[int], bytes | None]) -> Cosigned:
-        """A cosigned checkpoint of our journal; `root_at(size)` is our own root there, None beyond our end."""
+    def witness(self, payload: bytes, root_at: Callable[[int], bytes | None], known: int = 0) -> Cosigned:
+        """A cosigned checkpoint of our journal; `root_at(size)` is our own root there, None beyond our end and where trimmed.
+
+        `known` is the size that is cosigned already: nothing below it is news.
+        """
         text = opened(payload)
         body, signed = _signed(text, [self.keys.witness, self.keys.ours])
         times = [one.seconds for one in signed if one.seconds is not None]
@@ -107,6 +110,8 @@ class Inbox:
         if head.origin != self.origin:
             raise Refused("foreign", f"a witness note is for {self.origin}, got one for {head.origin}")
         ours = root_at(head.size)
+        if ours is None and head.size <= known:
+            raise Refused("older", f"{known} lines are cosigned already, the note is of {head.size}, which were trimmed")
         if ours is None:
             raise Refused("ahead", f"the witness note's size is {head.size}, which is beyond our end")
         if ours != head.root:

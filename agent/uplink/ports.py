@@ -29,14 +29,8 @@ class Log(Protocol):
     @property
     def size(self) -> int: ...
 
-    def lines(self, first: int, end: int) -> list[bytes]: ...
-
-    def checkpoint_at(self, size: int) -> str | None:
-        """Our own signed checkpoint of exactly that size."""
-        ...
-
-    def batch_ends(self, first: int, max_lines: int, max_bytes: int) -> int:
-        """The largest size with a checkpoint so that the lines from `first` to it fit; `first` where there is none."""
+    def batch(self, first: int) -> tuple[list[bytes], str] | None:
+        """Lines from `first` up to a stored checkpoint that fit into one batch, and that checkpoint; None when nothing waits."""
         ...
 
     def root_at(self, size: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""A deployment in small for the uplink's tests: authority, keys, a real mosquitto with mutual TLS, and a journal in memory."""
+"""A deployment in small for the uplink's tests: authority, keys, a real mosquitto with mutual TLS, and a journal on the disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from agent.core import lines, merkle, note
+from agent.journal.journal import Journal
 from agent.uplink.keys import ServerKeys
+from hal.drivers.linux import Files
 
 DOMAIN = "evidence.example.gov"
 DEVICE = "DSJ-0000007"
@@ -102,19 +104,24 @@ def authority(tmp_path_factory) -> Authority:
 
 
 class Key:
-    """A signing key with its name in notes."""
+    """A signing key with its name in notes (`hal.contracts.Signer`, and what the server makes with its own)."""
 
     def __init__(self, name: str, algorithm: int = note.ED25519) -> None:
         self.name, self.algorithm = name, algorithm
         self.private = Ed25519PrivateKey.generate()
-        self.public = self.private.public_key().public_bytes_raw()
-        self.vkey = note.vkey(name, algorithm, self.public)
+        self.vkey = note.vkey(name, algorithm, self.public_key())
 
-    def sign(self, body: str) -> str:
-        return note.sign(body, self.name, self.algorithm, self.public, self.private.sign)
+    def public_key(self) -> bytes:
+        return self.private.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        return self.private.sign(message)
+
+    def note(self, body: str) -> str:
+        return note.sign(body, self.name, self.algorithm, self.public_key(), self.sign)
 
     def cosign(self, text: str, seconds: int = 1_800_000_000) -> str:
-        return note.add(text, note.cosign(text, self.name, self.public, self.private.sign, seconds))
+        return note.add(text, note.cosign(text, self.name, self.public_key(), self.sign, seconds))
 
 
 @dataclass
@@ -135,21 +142,21 @@ class Deployment:
         return ServerKeys.of(ORIGIN, self.device.vkey, texts)
 
     def cosigned(self, size: int, root: bytes, seconds: int = 1_800_000_000, origin: str = ORIGIN) -> bytes:
-        return self.witness.cosign(self.device.sign(note.checkpoint(origin, size, root)), seconds).encode()
+        return self.witness.cosign(self.device.note(note.checkpoint(origin, size, root)), seconds).encode()
 
     def order(self, number: int, members: dict, origin: str = ORIGIN, kind: str = note.ORDER) -> bytes:
-        return self.orders.sign(note.order(kind, origin, number, lines.write(members).decode())).encode()
+        return self.orders.note(note.order(kind, origin, number, lines.write(members).decode())).encode()
 
     def receipt(self, members: dict, others: int = 3) -> bytes:
         """A proof of a `stored` line that stands behind some other lines of the ledger."""
         line = lines.build("stored", 1_800_000_000_000, None, "A" * 22, members)
         leaves = [merkle.leaf_hash(b'{"kind":"start","c":%d}' % i) for i in range(others)] + [merkle.leaf_hash(line)]
-        head = self.ledger.sign(note.checkpoint(f"{DOMAIN}/ledger", len(leaves), merkle.root_of(leaves)))
+        head = self.ledger.note(note.checkpoint(f"{DOMAIN}/ledger", len(leaves), merkle.root_of(leaves)))
         hashes_ = merkle.inclusion(merkle.from_leaves(leaves), others, len(leaves))
         return note.tlog_proof(others, hashes_, head, line).encode()
 
     def beacon(self, size: int, root: bytes = b"\x07" * 32) -> bytes:
-        return self.ledger.sign(note.checkpoint(f"{DOMAIN}/ledger", size, root)).encode()
+        return self.ledger.note(note.checkpoint(f"{DOMAIN}/ledger", size, root)).encode()
 
 
 @pytest.fixture
@@ -162,44 +169,9 @@ def new_key() -> type[Key]:
     return Key
 
 
-class MemoryJournal:
-    """The journal's reading side (`agent.uplink.ports.Log`) over a list: a checkpoint after each `append`."""
-
-    def __init__(self, key: Key) -> None:
-        self.key = key
-        self.held: list[bytes] = []
-        self.roots = {0: merkle.EMPTY_ROOT}
-        self.notes: dict[int, str] = {}
-        self.range = merkle.Range()
-
-    @property
-    def size(self) -> int:
-        return max(self.notes, default=0)
-
-    def append(self, *new: bytes) -> None:
-        for line in new:
-            self.held.append(line)
-            self.range.append(merkle.leaf_hash(line))
-            self.roots[len(self.held)] = self.range.root()
-        self.notes[len(self.held)] = self.key.sign(note.checkpoint(ORIGIN, len(self.held), self.range.root()))
-
-    def lines(self, first: int, end: int) -> list[bytes]:
-        return self.held[first:end]
-
-    def checkpoint_at(self, size: int) -> str | None:
-        return self.notes.get(size)
-
-    def batch_ends(self, first: int, max_lines: int, max_bytes: int) -> int:
-        fits = [n for n in self.notes if first < n <= first + max_lines and sum(len(x) + 1 for x in self.held[first:n]) <= max_bytes]
-        return max(fits, default=first)
-
-    def root_at(self, size: int) -> bytes | None:
-        return self.roots.get(size) if size <= self.size else None
-
-
 @pytest.fixture
-def journal(deployment) -> MemoryJournal:
-    return MemoryJournal(deployment.device)
+def journal(deployment, tmp_path) -> Journal:
+    return Journal.open(tmp_path / "journal", ORIGIN, deployment.device, Files())
 
 
 # --------------------------------------------------------------------------- a real broker

@@ -179,7 +179,7 @@ def line(number: int) -> bytes:
 
 
 def test_nothing_goes_before_the_handshake_has_an_answer(device, server, journal, wait_for):
-    journal.append(line(0))
+    journal.append([line(0)])
     wait_for(lambda: "status" in server.heard)
     assert not server.batches
     device.begin(journal)
@@ -190,45 +190,45 @@ def test_a_long_journal_goes_in_batches_that_end_at_checkpoints(device, server, 
     number = 0
     while number < 3_000:
         size = random.randint(1, 200)
-        journal.append(*(line(n) for n in range(number, number + size)))
+        journal.append([line(n) for n in range(number, number + size)])
         number += size
     device.begin(journal)
     wait_for(lambda: device.book.sizes and device.book.sizes[-1] == journal.size)
-    assert server.lines == journal.held
+    assert server.lines == journal.lines(0, journal.size)
     assert all(end - first <= wire.MAX_BATCH_LINES for first, end in server.batches)
     assert device.book.sizes == sorted(set(device.book.sizes))
 
 
 def test_doubled_answers_change_nothing(device, server, journal, wait_for):
     server.copies = 3
-    journal.append(line(0), line(1))
+    journal.append([line(0), line(1)])
     device.begin(journal)
     wait_for(lambda: device.book.sizes == [2])
     for number in range(2, 12):
-        journal.append(line(number))
+        journal.append([line(number)])
         device.link.wake()
         wait_for(lambda expected=number + 1: device.book.sizes[-1] == expected)
-    assert server.lines == journal.held
+    assert server.lines == journal.lines(0, journal.size)
     assert device.book.sizes == sorted(set(device.book.sizes))
 
 
 def test_a_broker_that_dies_and_forgets_loses_nothing(device, server, broker, journal, wait_for):
-    journal.append(line(0))
+    journal.append([line(0)])
     device.begin(journal)
     wait_for(lambda: device.book.sizes == [1])
     broker.kill()
     for number in range(1, 400):
-        journal.append(line(number))
+        journal.append([line(number)])
     wait_for(lambda: not device.link.connected)
     broker.start()
     wait_for(lambda: device.book.sizes[-1] == 400)
-    assert server.lines == journal.held
+    assert server.lines == journal.lines(0, journal.size)
     wait_for(lambda: json.loads(server.heard["status"])["online"])
 
 
 def test_the_servers_silence_makes_the_device_send_again(device, server, journal, wait_for):
     server.answer = False
-    journal.append(line(0))
+    journal.append([line(0)])
     device.begin(journal)
     wait_for(lambda: len(server.batches) >= 2)
     server.answer = True
@@ -237,15 +237,15 @@ def test_the_servers_silence_makes_the_device_send_again(device, server, journal
 
 def test_a_server_that_holds_less_is_served_from_there(device, server, journal, wait_for):
     for number in range(20):
-        journal.append(line(number))
-    server.lines = journal.held[:5]
+        journal.append([line(number)])
+    server.lines = journal.lines(0, 5)
     device.begin(journal, cosigned=0)
     wait_for(lambda: device.book.sizes and device.book.sizes[-1] == 20)
-    assert server.lines == journal.held
+    assert server.lines == journal.lines(0, journal.size)
 
 
 def test_a_fork_ends_the_conversation(device, server, deployment, journal, wait_for):
-    journal.append(line(0))
+    journal.append([line(0)])
     server.answer = False
     device.begin(journal)
     wait_for(lambda: server.batches)
@@ -257,7 +257,7 @@ def test_a_fork_ends_the_conversation(device, server, deployment, journal, wait_
 
 
 def test_foreign_and_broken_messages_are_counted_and_passed_over(device, server, deployment, journal, wait_for):
-    journal.append(line(0))
+    journal.append([line(0)])
     device.begin(journal)
     wait_for(lambda: device.book.sizes == [1])
     server.say("witness", b"")
@@ -266,7 +266,7 @@ def test_foreign_and_broken_messages_are_counted_and_passed_over(device, server,
     server.say("witness", deployment.cosigned(1, journal.root_at(1), origin=f"{deployment.domain}/DSJ-0000008/1"))
     wait_for(lambda: device.inbox.refused.total() >= 4)
     assert device.inbox.refused == {"malformed": 1, "not-text": 1, "too-long": 1, "foreign": 1}
-    journal.append(line(1))
+    journal.append([line(1)])
     device.link.wake()
     wait_for(lambda: device.book.sizes == [1, 2])
 

@@ -37,47 +37,51 @@ def refused(inbox, judge) -> str:
 
 
 def test_a_cosigned_checkpoint_of_ours_counts(inbox, deployment, journal):
-    journal.append(b'{"a":1}', b'{"a":2}')
+    journal.append([b'{"a":1}', b'{"a":2}'])
     news = inbox.witness(deployment.cosigned(2, journal.root_at(2), 1_800_000_123), journal.root_at)
     assert (news.size, news.seconds) == (2, 1_800_000_123)
 
 
 def test_the_same_note_again_is_as_good_as_the_first(inbox, deployment, journal):
-    journal.append(b'{"a":1}')
+    journal.append([b'{"a":1}'])
     payload = deployment.cosigned(1, journal.root_at(1))
     assert inbox.witness(payload, journal.root_at) == inbox.witness(payload, journal.root_at)
 
 
 def test_our_own_signature_alone_is_no_receipt(inbox, journal):
-    journal.append(b'{"a":1}')
+    journal.append([b'{"a":1}'])
     assert refused(inbox, lambda: inbox.witness(journal.checkpoint_at(1).encode(), journal.root_at)) == "no-signature"
 
 
 def test_a_stranger_who_calls_himself_witness_is_refused(inbox, deployment, journal, new_key):
-    journal.append(b'{"a":1}')
+    journal.append([b'{"a":1}'])
     false = new_key(deployment.witness.name, note.COSIGNATURE)
     assert refused(inbox, lambda: inbox.witness(false.cosign(journal.checkpoint_at(1)).encode(), journal.root_at)) == "no-signature"
 
 
 def test_another_devices_checkpoint_is_foreign(inbox, deployment, journal):
-    journal.append(b'{"a":1}')
+    journal.append([b'{"a":1}'])
     other = deployment.origin.replace("7/1", "8/1")
     body = deployment.witness.cosign(new_note(deployment, other, journal)).encode()
     assert refused(inbox, lambda: inbox.witness(body, journal.root_at)) == "foreign"
 
 
 def new_note(deployment, origin, journal):
-    return deployment.ledger.sign(note.checkpoint(origin, 1, journal.root_at(1)))
+    return deployment.ledger.note(note.checkpoint(origin, 1, journal.root_at(1)))
 
 
 def test_another_root_than_ours_is_a_fork(inbox, deployment, journal):
-    journal.append(b'{"a":1}')
+    journal.append([b'{"a":1}'])
     assert refused(inbox, lambda: inbox.witness(deployment.cosigned(1, b"\x01" * 32), journal.root_at)) == "other-root"
 
 
 def test_a_size_beyond_ours_is_ahead(inbox, deployment, journal):
-    journal.append(b'{"a":1}')
+    journal.append([b'{"a":1}'])
     assert refused(inbox, lambda: inbox.witness(deployment.cosigned(2, b"\x01" * 32), journal.root_at)) == "ahead"
+
+
+def test_a_late_note_of_lines_that_were_trimmed_is_old(inbox, deployment):
+    assert refused(inbox, lambda: inbox.witness(deployment.cosigned(2, b"\x01" * 32), lambda _size: None, known=9)) == "older"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_what_is_no_note_is_refused_by_name(inbox, journal, payload, reason):
 @given(place=st.integers(0, 10_000), flip=st.integers(1, 255))
 def test_no_bent_byte_passes(deployment, journal, place, flip):
     if not journal.size:
-        journal.append(b'{"a":1}', b'{"a":2}')
+        journal.append([b'{"a":1}', b'{"a":2}'])
     whole = deployment.cosigned(2, journal.root_at(2))
     payload = bytearray(whole)
     payload[place % len(payload)] ^= flip
@@ -171,7 +175,7 @@ def test_the_newest_ledger_note_is_the_beacon(inbox, deployment):
 
 
 def test_a_checkpoint_of_something_else_is_no_beacon(inbox, deployment):
-    foreign = deployment.ledger.sign(note.checkpoint(deployment.origin, 3, b"\x07" * 32)).encode()
+    foreign = deployment.ledger.note(note.checkpoint(deployment.origin, 3, b"\x07" * 32)).encode()
     assert refused(inbox, lambda: inbox.ledger(foreign)) == "foreign"
 
 
