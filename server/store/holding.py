@@ -1,0 +1,40 @@
+"""Writes down which bytes are held, when a recording is stored, and what devices say of themselves. Stages for the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from server.database import Transaction
+from server.store.catalogue import Fragment, pack
+
+HOLD = "UPDATE fragment SET held = 1 WHERE track = :track AND seq = :seq AND held = 0"
+
+
+def hold(transaction: Transaction, track: int, fragments: Sequence[Fragment]) -> None:
+    """The bytes of these fragments are durable."""
+    new = [one for one in fragments if transaction.execute(HOLD, {"track": track, "seq": one.seq}).rowcount == 1]
+    sql = "UPDATE track SET held = held + :count, held_bytes = held_bytes + :bytes WHERE id = :id"
+    transaction.execute(sql, {"count": len(new), "bytes": sum(one.bytes for one in new), "id": track})
+
+
+def list_start(transaction: Transaction, recording: int, entry: int) -> None:
+    """The ledger's line `entry` says that the recording began."""
+    transaction.execute("UPDATE recording SET started_entry = :entry WHERE id = :id", {"entry": entry, "id": recording})
+
+
+def list_stored(transaction: Transaction, recording: int, entry: int, at: int, tracks: Mapping[int, Sequence[Fragment]]) -> None:
+    """The ledger's line `entry` says that everything is here: the fragments of each track become one packed value."""
+    sql = "UPDATE recording SET stored_entry = :entry, stored_at = :at WHERE id = :id"
+    transaction.execute(sql, {"entry": entry, "at": at, "id": recording})
+    for track, fragments in tracks.items():
+        transaction.execute("UPDATE track SET packed = :packed WHERE id = :id", {"packed": pack(fragments), "id": track})
+        transaction.execute("DELETE FROM fragment WHERE track = :track", {"track": track})
+
+
+def keep_states(transaction: Transaction, states: Mapping[tuple[str, str], tuple[int, str]]) -> None:
+    """What devices last said: (device, topic) → (at, JSON)."""
+    sql = """INSERT INTO device_state (device, topic, at, payload) VALUES (:device, :topic, :at, :payload)
+        ON CONFLICT (device, topic) DO UPDATE SET at = :at, payload = :payload"""
+    rows = [{"device": d, "topic": t, "at": at, "payload": payload} for (d, t), (at, payload) in states.items()]
+    if rows:
+        transaction.execute(sql, rows)
