@@ -52,6 +52,10 @@ class SimulatedClock:
             self._obey()
             return self._true.wall_ms() + self._wrong_ms()
 
+    def true_ms(self) -> int:
+        """What time it is; for the simulated world, the device can't see it."""
+        return self._true.wall_ms()
+
     def up_us(self) -> int:
         """The machine's own."""
         return self._true.up_us()

@@ -25,6 +25,12 @@ def pause(clock: Clock, seconds: float) -> None:
         own(seconds)
 
 
+def true_ms(clock: Clock) -> int:
+    """What time it really is: what a satellite says, whatever the device's wall clock (SimulatedClock) believes."""
+    own = getattr(clock, "true_ms", None)
+    return int(own()) if own is not None else clock.wall_ms()
+
+
 class ManualClock:
     """A clock that stands still until somebody advances it, or waits on it: waiting is what makes it go."""
 
