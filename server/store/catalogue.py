@@ -153,6 +153,12 @@ class Catalogue:
             raise Unknown(f"there is no recording number {ident}")
         return _recording(rows[0])
 
+    def counts(self) -> dict[str, int]:
+        """How many recordings are in each state."""
+        sql = """SELECT CASE WHEN stored_entry IS NOT NULL THEN 'stored' WHEN stop_line IS NULL THEN 'recording' ELSE 'uploading' END
+            AS state, count(*) AS number FROM recording GROUP BY 1"""
+        return {row.state: row.number for row in self._all(sql)}
+
     def unlisted(self, limit: int = 100) -> list[Recording]:
         """Recordings whose `start` the ledger does not have yet."""
         sql = _RECORDINGS + "WHERE started_entry IS NULL GROUP BY recording.id ORDER BY recording.id LIMIT :limit"
