@@ -15,9 +15,9 @@ _SECONDS_A_DAY = 86400
 class Held:
     """A recording whose media are on this device.
 
-    `index` is that of its `start` line, counted through all journals of the device, `size` the bytes that its deletion frees, `unsent` the fragments that the server does not have
-    yet. `cosigned_s` is the time of the oldest cosignature whose checkpoint covers the `stop` line, None without one; `receipt` says that
-    the ledger's `stored` line was proved and compared.
+    `index` is that of its `start` line, counted through all journals of the device, `size` the bytes that its deletion frees,
+    `unsent` the fragments that the server does not have yet. `cosigned_s` is the time of the oldest cosignature whose checkpoint
+    covers the `stop` line, None without one; `receipt` says that the ledger's `stored` line was proved and compared.
     """
 
     def __init__(
