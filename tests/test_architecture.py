@@ -49,7 +49,7 @@ def nodes(tree: ast.AST) -> Iterator[ast.AST]:
         waiting += ast.iter_child_nodes(node)
 
 
-def annotations(node: ast.AST) -> Iterator[ast.expr]:
+def hints(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
         yield node.annotation
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
@@ -73,8 +73,8 @@ def _foreign_import(node: ast.AST, allowed: set[str]) -> str | None:
 def _foreign_value(node: ast.AST) -> str | None:
     if isinstance(node, ast.Dict) and None in node.keys:
         return "{**d}"
-    loaded = isinstance(node, ast.List | ast.Tuple | ast.Set) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
-    if loaded and any(isinstance(item, ast.Starred) for item in node.elts):
+    made = isinstance(node, ast.Set) or (isinstance(node, ast.List | ast.Tuple) and isinstance(node.ctx, ast.Load))
+    if made and any(isinstance(item, ast.Starred) for item in ast.iter_child_nodes(node)):
         return "[*a]"
     return f".{node.attr}" if isinstance(node, ast.Attribute) and node.attr in BOARD_ATTRIBUTES else None
 
@@ -88,7 +88,7 @@ def _foreign_statement(node: ast.AST) -> str | None:
         return "raise … from"
     if isinstance(node, ast.ClassDef) and len(node.bases) > 1:
         return "a class with two bases"
-    if any(isinstance(part, ast.BinOp) for annotation in annotations(node) for part in ast.walk(annotation)):
+    if any(isinstance(part, ast.BinOp) for annotation in hints(node) for part in ast.walk(annotation)):
         return "an annotation with | that is not quoted"
     return None
 
