@@ -35,7 +35,7 @@ METRICS = {
     "zhilu_daemon_errors_total": Metric("counter", "Unexpected errors that a daemon survived", "daemon"),
     "zhilu_broker_connected": Metric("gauge", "1 while the broker is connected"),
     "zhilu_ledger_lines": Metric("gauge", "Lines of the ledger"),
-    "zhilu_unindexed_lines": Metric("gauge", "Admitted lines that the catalogue has not read yet"),
+    "zhilu_unindexed_journals": Metric("gauge", "Journals with admitted lines that the catalogue has not read yet"),
     "zhilu_queue_bytes": Metric("gauge", "Bytes of batches that wait for a commit"),
 }
 

@@ -20,6 +20,8 @@ from agent.core import note
 from agent.core.errors import NoteError
 from server.errors import KeyUnusable
 
+COSIGNATURE = note.COSIGNATURE
+
 
 @dataclass(frozen=True, slots=True)
 class Key:

@@ -17,9 +17,10 @@ def hold(transaction: Transaction, track: int, fragments: Sequence[Fragment]) ->
     transaction.execute(sql, {"count": len(new), "bytes": sum(one.bytes for one in new), "id": track})
 
 
-def list_start(transaction: Transaction, recording: int, entry: int) -> None:
-    """The ledger's line `entry` says that the recording began."""
-    transaction.execute("UPDATE recording SET started_entry = :entry WHERE id = :id", {"entry": entry, "id": recording})
+def list_starts(transaction: Transaction, entries: Sequence[tuple[int, int]]) -> None:
+    """The ledger says that recordings began: (recording, line of the ledger)."""
+    sql = "UPDATE recording SET started_entry = :entry WHERE id = :id"
+    transaction.execute(sql, [{"id": recording, "entry": entry} for recording, entry in entries])
 
 
 def list_stored(transaction: Transaction, recording: int, entry: int, at: int, tracks: Mapping[int, Sequence[Fragment]]) -> None:
