@@ -124,9 +124,7 @@ class Device(Log):
         certificate = hashlib.sha256(self.certificate).hexdigest()
         self.line("enrol", [("origin", self.origin), ("vkey", self.key.vkey), ("certificate", certificate)])
         lost: dict[str, int] = {}
-        self.line(
-            "boot", [("format", 1), ("boot", 1), ("software", "0.1.0"), ("hardware", "test"), ("clean", True), ("lost", lost)]
-        )
+        self.line("boot", [("format", 1), ("boot", 1), ("software", "0.1.0"), ("hardware", "test"), ("clean", True), ("lost", lost)])
         self.clock()
         self.line("assign", [("number", 1), ("officer", "110234")])
         self.line("signon", [("officer", "110234"), ("how", "badge")])
@@ -234,7 +232,9 @@ class World:
 
     def stored(self, device: Device, recording: str) -> int:
         totals = device.tracks[recording].values()
-        stop = next(leaf for line, leaf in zip(device.lines, device.leaves, strict=True) if b'"stop"' in line and recording.encode() in line)
+        stop = next(
+            leaf for line, leaf in zip(device.lines, device.leaves, strict=True) if b'"stop"' in line and recording.encode() in line
+        )
         return self.custody_line(
             "stored",
             device.name,
