@@ -1,5 +1,216 @@
-"""The command `zhilu`."""
+"""The command `zhilu`: one entry point for whoever records, serves, provisions or verifies.
+
+Rules:
+- A sub-command imports what it needs when it is called: `zhilu verify` must not wait for a web framework.
+- An error of ours is one sentence on standard error that says what to do, exit status 1; wrong usage is exit status 2.
+- Where a room has a program of its own (`python -m server`, `verify.pyz`), the sub-command *is* that program: the same options, the same
+  help, the same exit status.
+
+What the commands do is their rooms' business; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PACKAGES = ("agent", "hal", "provisioning", "server", "simulators")
+HERE = Path(__file__).resolve().parent
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Records what happens on duty, and lets anyone check that nothing of it was cut, changed or thrown away.",
+)
+server_app = typer.Typer(no_args_is_help=True, help="The server: takes in, vouches, keeps, shows.")
+agent_app = typer.Typer(no_args_is_help=True, help="The recorder's own program.")
+provision_app = typer.Typer(no_args_is_help=True, help="Make deployments and devices.")
+sim_app = typer.Typer(no_args_is_help=True, help="Virtual devices.")
+app.add_typer(server_app, name="server")
+app.add_typer(agent_app, name="agent")
+app.add_typer(provision_app, name="provision")
+app.add_typer(sim_app, name="sim")
+
+# Every option goes on to the program behind the command, `--help` too.
+PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command line."""
+    try:
+        _check_names()
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our answer has gone; there is nobody left to tell.
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if not _is_ours(error):
+            raise
+        sys.stderr.write(f"zhilu: {error}\n")
+        sys.exit(getattr(error, "exit_status", 1))
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it is of one of our error trees, whose messages are written for people."""
+    package, _, module = type(error).__module__.partition(".")
+    return package in PACKAGES and "errors" in module
+
+
+def _check_names() -> None:
+    """Refuse to run when another package of these generic names would be imported instead of ours."""
+    for name in PACKAGES:
+        found = importlib.util.find_spec(name)
+        place = Path(found.origin).resolve().parent.parent if found and found.origin else None
+        if place != HERE:
+            sys.exit(
+                f"zhilu: expected the package {name!r} in {HERE}, got {place or 'none'}; give Zhilu an environment of its own: make setup"
+            )
+
+
+def _program(module: str, arguments: list[str]) -> None:
+    """Be the program of that module: `main(arguments)` returns the exit status."""
+    raise typer.Exit(importlib.import_module(module).main(arguments))
+
+
+def _answer(members: dict[str, object], text: str, as_json: bool) -> None:
+    print(json.dumps(members, ensure_ascii=False) if as_json else text)
+
+
+# ---------------------------------------------------------------------- try, check, hand over
+
+
+@app.command(context_settings=PASS_ON, help="Server, broker and virtual recorders on this machine.")
+def demo(context: typer.Context) -> None:
+    """Be simulators.demo."""
+    _program("simulators.demo", context.args)
+
+
+@app.command(context_settings=PASS_ON, help="Check a hand-over package: whole, unchanged, from when. For anyone.")
+def verify(context: typer.Context) -> None:
+    """Be the program that verify.pyz is."""
+    _program("server.evidence.command", context.args)
+
+
+@app.command(context_settings=PASS_ON, help="Check a device's journal or the server's store: is every recording ever started still there.")
+def audit(context: typer.Context) -> None:
+    """Be server.evidence.audit."""
+    _program("server.evidence.audit", context.args)
+
+
+@app.command(context_settings=PASS_ON, help="Write a recording's hand-over package; the ledger keeps that it was done.")
+def export(context: typer.Context) -> None:
+    """Be server.evidence.export."""
+    _program("server.evidence.export", context.args)
+
+
+# ---------------------------------------------------------------------- run
+
+
+@server_app.command("run", context_settings=PASS_ON, help="Run the server of a deployment.")
+def server_run(context: typer.Context) -> None:
+    """Be `python -m server run`."""
+    _program("server.__main__", ["run", *context.args])
+
+
+@agent_app.command("run", context_settings=PASS_ON, help="Run the recorder's agent.")
+def agent_run(context: typer.Context) -> None:
+    """Be `python -m agent run`."""
+    _program("agent.__main__", ["run", *context.args])
+
+
+@agent_app.command("check", context_settings=PASS_ON, help="Say what works of the hardware, a line each.")
+def agent_check(context: typer.Context) -> None:
+    """Be `python -m agent check`."""
+    _program("agent.__main__", ["check", *context.args])
+
+
+@sim_app.command("recorder", context_settings=PASS_ON, help="A virtual recorder with a page to press its buttons on.")
+def sim_recorder(context: typer.Context) -> None:
+    """Be simulators.recorder."""
+    _program("simulators.recorder", context.args)
+
+
+# ---------------------------------------------------------------------- provision
+
+
+@provision_app.command(
+    "ca",
+    help="Make a deployment: certificate authority, keys, settings of broker and server.",
+    epilog="Example: zhilu provision ca ./deployment --domain evidence.example.gov --name recorders.example.gov --listen 0.0.0.0",
+)
+def provision_ca(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or an empty one.")],
+    domain: Annotated[str, typer.Option(help="Names every journal and key of this deployment for ever.")],
+    name: Annotated[list[str] | None, typer.Option(help="Host name or address at which devices reach server and broker; repeat.")] = None,
+    listen: Annotated[str, typer.Option(help="Address that server and broker bind for devices.")] = "127.0.0.1",
+    broker_port: Annotated[int, typer.Option(min=1, max=65535)] = 8883,
+    device_port: Annotated[int, typer.Option(min=1, max=65535)] = 8443,
+    console_port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    as_json: Json = False,
+) -> None:
+    """Make a deployment."""
+    from provisioning import deployment
+
+    made = deployment.create(folder, domain, name or (), listen, deployment.Ports(broker_port, device_port, console_port))
+    answer: dict[str, object] = {
+        "deployment": str(made.folder),
+        "domain": domain,
+        "server_settings": str(made.server_settings),
+        "broker_settings": str(made.broker_folder / "mosquitto.conf"),
+        "keys": str(made.keys_file),
+    }
+    text = (
+        f"{made.folder} is the deployment {domain}.\n"
+        f"  broker   mosquitto -c {made.broker_folder / 'mosquitto.conf'}\n"
+        f"  server   zhilu server run --settings {made.server_settings}\n"
+        f"  devices  zhilu provision device DSJ-0012345 --deployment {folder} --out FOLDER\n"
+        f"  keys     {made.keys_file}: publish them; packages are verified with them"
+    )
+    _answer(answer, text, as_json)
+
+
+@provision_app.command(
+    "device",
+    help="Enrol a device: make its state folder and announce it to the server.",
+    epilog="Example: zhilu provision device DSJ-0012345 --deployment ./deployment --out ./recorder --settings camera.toml",
+)
+def provision_device(
+    device: Annotated[str, typer.Argument(help="Its id: letters, digits and hyphens, at most 32.")],
+    deployment_folder: Annotated[Path, typer.Option("--deployment", help="The deployment's folder.")],
+    out: Annotated[Path, typer.Option(help="The device's state folder: new, or empty.")],
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML that goes over the defaults: the board's drivers, the officer's number …")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Enrol a device."""
+    from provisioning import deployment, toml
+    from provisioning import device as devices
+
+    over = toml.read(settings) if settings else None
+    made = devices.enrol(deployment.load(deployment_folder), device, out, over)
+    answer: dict[str, object] = {
+        "device": device,
+        "origin": made.origin,
+        "vkey": made.vkey,
+        "folder": str(made.folder),
+        "settings": str(made.settings),
+    }
+    text = f"{made.folder} is {made.origin}.\n  Put it on the device, then: zhilu agent run --settings {made.settings}"
+    _answer(answer, text, as_json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,29 @@
-"""Writes settings files (TOML 1.0), which Python can only read: text, integers, booleans, lists of them, and tables of tables."""
+"""Settings files (TOML 1.0, which Python itself only reads): text, integers, booleans, lists of them, and tables of tables."""
 
 from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from provisioning.errors import SettingsFileError
 
 Table = Mapping[str, object]
 """Text, int, bool, Sequence of them, or Table under each name; `write` refuses anything else with TypeError."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def read(path: Path) -> dict[str, object]:
+    """Read a file of settings; SettingsFileError where it is none. Whose settings they are judges what may stand in it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsFileError(f"{path}: expected a settings file, got: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsFileError(f"{path}: expected TOML (toml.io), got: {error}") from error
 
 
 def write(table: Table, comment: str = "") -> str:
