@@ -86,24 +86,29 @@ def open_board(tables: Mapping[str, Mapping[str, Any]]) -> Board:
     return board
 
 
+def options(dotted: str) -> set[str]:
+    """The options that a driver takes; DeviceMissing where it can't be loaded."""
+    return set(inspect.signature(_class("board", dotted)).parameters) - {"clock"}
+
+
 def open_driver(role: str, table: Mapping[str, Any], clock: contracts.Clock | None = None) -> Any:
     """The driver of one role; HalError names the role, the dotted name and what to do."""
     dotted = table.get("driver")
     if not isinstance(dotted, str) or not _DOTTED.fullmatch(dotted):
         raise HalError(f"{role}: driver is {dotted!r}; expected 'package.module:Class', such as 'simulators.camera:FileCamera'")
     made = _class(role, dotted)
-    options = {name: value for name, value in table.items() if name != "driver"}
+    given = {name: value for name, value in table.items() if name != "driver"}
     parameters = inspect.signature(made).parameters
     known = sorted(set(parameters) - {"clock"})
-    unknown = sorted(set(options) - set(known))
+    unknown = sorted(set(given) - set(known))
     if unknown:
         raise HalError(f"{role}: driver {dotted} has no option {', '.join(unknown)}; its options are {', '.join(known) or 'none'}")
     if "clock" in parameters and clock is not None:
-        options["clock"] = clock
-    absent = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in options]
+        given["clock"] = clock
+    absent = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in given]
     if absent:
         raise HalError(f"{role}: driver {dotted} needs the option {', '.join(absent)}; add it to the role's table in the settings")
-    driver = made(**options)
+    driver = made(**given)
     lacking = [method for method in ROLES[role] if not callable(getattr(driver, method, None))]
     if lacking:
         raise DeviceFault(f"{role}: driver {dotted} is not a {role}: it has no {', '.join(lacking)}; name another driver")
