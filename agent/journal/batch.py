@@ -18,7 +18,7 @@ from typing import Any
 
 from agent.core import lines
 from agent.core.errors import LineError
-from agent.journal.errors import BadLine
+from agent.journal.errors import BadLine, Storage
 from agent.journal.journal import Journal
 from agent.journal.media import MediaFiles
 from agent.journal.story import Story
@@ -48,8 +48,9 @@ class Writer:
         self.on_durable = on_durable
         self._clock = clock
         self._random = random
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._depth = 0
+        self._spoilt: Storage | None = None
         self._lines: list[bytes] = []
         self.draft = Story()
 
@@ -59,15 +60,17 @@ class Writer:
 
         A batch within a batch joins the outer one. Raises a `Storage` error when the disk refuses.
         """
-        with self._lock:
+        with self.lock:
             if self._depth == 0:
-                self._lines, self.draft = [], self.journal.story.copy()
+                self._lines, self.draft, self._spoilt = [], self.journal.story.copy(), None
             self._depth += 1
             try:
                 yield
                 if self._depth == 1:
                     self._commit()
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, Storage):
+                    self._spoilt = error
                 if self._depth == 1:
                     self.media.take_back()
                 raise
@@ -76,6 +79,8 @@ class Writer:
 
     def _commit(self) -> None:
         new, first = self._lines, self.journal.size
+        if self._spoilt is not None:  # somebody caught it within the batch, but bytes without a line may be there
+            raise self._spoilt
         if not new:
             return
         self.media.sync()
@@ -92,6 +97,18 @@ class Writer:
     def _add(self, line: bytes) -> None:
         self.draft.add(self.draft.size, line)
         self._lines.append(line)
+
+    def rehearse(self, story: Story, write: Callable[[], object]) -> list[bytes]:
+        """The lines that `write` would add to a journal with this story; nothing is written."""
+        with self.lock:
+            assert self._depth == 0, "a rehearsal stands in no batch"
+            self._lines, self.draft = [], story
+            self._depth = 1
+            try:
+                write()
+            finally:
+                self._depth = 0
+            return self._lines
 
     def line(self, kind: str, members: Members, recording: str | None) -> bytes:
         """A line of now, built but not written."""

@@ -70,14 +70,15 @@ class Checkpoints:
         while length:
             begin = max(length - window, 0)
             for stored in reversed(list(self._notes(begin, length))):
-                if self._holds(stored):
+                if self.holds(stored):
                     return stored
             if not begin:
                 break
             window *= 8
         return None
 
-    def _holds(self, stored: Stored) -> bool:
+    def holds(self, stored: Stored) -> bool:
+        """Whether our key signed it."""
         try:
             note.open_note(stored.text, [self._verifier])
         except NoteError:
@@ -134,12 +135,12 @@ class Checkpoints:
         return stored if stored is not None and stored.size == size else None
 
     def backwards(self) -> Iterator[Stored]:
-        """Every whole note from the newest valid one back to the oldest; signatures are checked."""
+        """Every whole note from the newest valid one back to the oldest; their signatures are for `holds`."""
         end = self.end
         while end:
             begin = max(end - TAIL_BYTES, 0)
             found = [stored for stored in self._notes(begin, end) if stored.end <= end]
-            yield from (stored for stored in reversed(found) if self._holds(stored))
+            yield from reversed(found)
             end = min(begin, found[0].begin) if found else begin
 
     def append(self, text: str, size: int, root: bytes) -> None:

@@ -14,7 +14,6 @@ When to write what (clock lines every ten minutes, beacons before a start, …) 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from agent.core import ulid
@@ -83,7 +82,7 @@ class Scribe(Writer):
 
     def trim(self, size: int) -> int:
         """Delete old segments below `size` as far as they are cosigned and not needed; the oldest index left."""
-        with self._lock:
+        with self.lock:
             keep = self.journal.trimmable(size)
             if keep == self.journal.oldest:
                 return keep
@@ -149,6 +148,8 @@ class Scribe(Writer):
             found = self._track(recording, track)
             if seq != found.next_seq:
                 raise OutOfOrder(f"{recording}/{track}: expected fragment {found.next_seq}, got {seq}")
+            if pts_ms < 0 or duration_ms < 0:
+                raise BadLine(f"{recording}/{track}: a fragment's time is never negative, got {pts_ms} and {duration_ms} ms")
             digest = hashlib.sha256(data).hexdigest()
             offset = self.media.append(recording, track, EXTENSIONS[found.media], data)
             place = [("track", track), ("seq", seq), ("offset", offset), ("bytes", len(data)), ("sha256", digest)]
@@ -157,8 +158,9 @@ class Scribe(Writer):
 
     def recovered(self, recording: str, track: str, members: Members) -> None:
         """A fragment whose bytes recovery found without a line: `seq` … `duration`, as `fragment` has them."""
-        self._track(recording, track)
-        self.write("fragment", [("track", track), *members, ("recovered", True)], recording)
+        with self.batch():
+            self._track(recording, track)
+            self.write("fragment", [("track", track), *members, ("recovered", True)], recording)
 
     def fix(self, fix: Fix) -> bool:
         """A position, unless the last line has it already; whether it was written."""
@@ -168,8 +170,8 @@ class Scribe(Writer):
             if seen == self._last_fix:
                 return False
             self._while("fix", [*place, ("time", fix.time_ms)])
-        self._last_fix = seen
-        return True
+            self._last_fix = seen
+            return True
 
     _last_fix: tuple[Any, ...] = ()
 
@@ -204,7 +206,7 @@ class Scribe(Writer):
 
     def purge(self, recording: str, reason: str, receipt: str) -> int:
         """Delete a recording's local media on the proof of `receipt` (the `stored` line's leaf hash); bytes deleted."""
-        with self._lock:
+        with self.lock:
             known = self.journal.story.known.get(recording)
             if known is None or known.stop is None or known.stop >= self.journal.cosigned_size:
                 raise OutOfOrder(f"{recording[:40]}: media go only when a cosigned checkpoint covers the stop")
@@ -231,8 +233,7 @@ class Scribe(Writer):
         return found
 
     def _track(self, recording: str, track: str) -> Track:
-        with self.batch():
-            tracks = self._open(recording).tracks
+        tracks = self._open(recording).tracks
         found = tracks.get(track)
         if found is None:
             raise OutOfOrder(f"track {track[:40]!r} of {recording} never began; there are: {', '.join(tracks) or 'none'}")
@@ -241,8 +242,3 @@ class Scribe(Writer):
 
 def _totals(name: str, track: Track) -> dict[str, Any]:
     return {"track": name, "fragments": track.fragments, "bytes": track.bytes, "duration": track.duration}
-
-
-def durations(tracks: Sequence[Track]) -> int:
-    """Longest end of media in ms over the tracks."""
-    return max((track.pts_end for track in tracks), default=0)

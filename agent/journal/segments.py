@@ -119,15 +119,17 @@ def read_state(files: Files, folder: Path, first: int) -> Story:
         raise Damaged(f"{name.name}: the state before the segment is missing; it is read again from older lines") from error
 
 
-def begin_of(files: Files, folder: Path, first: int) -> tuple[merkle.Range, Story]:
-    """Range and story before a segment, computed again from older segments where their files are damaged."""
+def begin_of(files: Files, folder: Path, first: int, *, trust: bool = True) -> tuple[merkle.Range, Story]:
+    """Range and story before a segment, computed again from older segments where their files are damaged or not trusted."""
+    older = first - SEGMENT_LINES
+    older_there = older in firsts(files, folder)
     try:
-        return read_range(files, folder, first), read_state(files, folder, first)
+        if trust or not older_there:
+            return read_range(files, folder, first), read_state(files, folder, first)
     except Damaged:
-        older = first - SEGMENT_LINES
-        if older not in firsts(files, folder):
+        if not older_there:
             raise
-    tree, story = begin_of(files, folder, older)
+    tree, story = begin_of(files, folder, older, trust=trust)
     segment = read(files, folder, older)
     if segment.end != first or segment.torn:
         raise Damaged(f"{path(folder, older).name}: expected {SEGMENT_LINES} whole lines, got {len(segment.starts)}")

@@ -140,6 +140,11 @@ PRIMITIVES: dict[int, Callable[[bytes, bytes, bytes], bool]] = {note.ED25519: ve
 """Verification by a fast library instead of the core's own: the same answers, some hundred times sooner."""
 
 
+def vkey(origin: str, signer: Signer) -> str:
+    """The public half of the evidence key under the name `origin`."""
+    return note.vkey(origin, signer.algorithm, signer.public_key())
+
+
 def verifier(origin: str, signer: Signer) -> note.Verifier:
     """The verifier of the checkpoints that `signer` signs under `origin`."""
-    return note.verifier(note.vkey(origin, signer.algorithm, signer.public_key()), PRIMITIVES)
+    return note.verifier(vkey(origin, signer), PRIMITIVES)

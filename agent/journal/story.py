@@ -7,7 +7,7 @@ Rules (docs/evidence-format.md, sections 2, 6 and 8):
 
 The story of a prefix and the lines behind it give the story of the whole: that is how a start reads one segment only. Lines
 are read by the interpreter's own reader here, twenty times faster than the core's: these are lines that our key signed.
-What comes from anywhere else goes through `agent.core.lines.meaning` first.
+What comes from anywhere else goes through `agent.core.kinds.meaning` first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from agent.core import lines, merkle
+from agent.core import kinds, merkle
 from agent.journal.errors import Damaged
 
 GOVERNING = ("boot", "clock", "beacon", "assign", "signon")
@@ -37,6 +37,8 @@ class Track:
     next_seq: int = 0
     end: int = 0
     pts_end: int = 0
+    known_to: int = 0
+    """Media time up to which there are media, or a gap says why not."""
     last: tuple[int, int, int, int] | None = None
     """Offset, bytes, pts and duration of the newest fragment that has a duration."""
     closed: bool = False
@@ -156,6 +158,7 @@ def _fragment(story: Story, _index: int, members: dict[str, Any]) -> None:
     track.next_seq = members["seq"] + 1
     track.end = max(track.end, offset + size)
     track.pts_end = max(track.pts_end, pts + duration)
+    track.known_to = max(track.known_to, track.pts_end)
     if duration:
         track.last = (offset, size, pts, duration)
 
@@ -163,8 +166,9 @@ def _fragment(story: Story, _index: int, members: dict[str, Any]) -> None:
 def _gap(story: Story, _index: int, members: dict[str, Any]) -> None:
     recording = story.open.get(members["recording"])
     track = recording.tracks.get(members["track"]) if recording else None
-    if track is not None and members["reason"] == "power":
-        track.closed = True
+    if track is not None:
+        track.known_to = max(track.known_to, members["from"] + members["lost"])
+        track.closed |= members["reason"] == "power"
 
 
 def _stop(story: Story, index: int, members: dict[str, Any]) -> None:
@@ -219,8 +223,8 @@ def parse(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(members, dict) or not _typed(members, _COMMON):
         return None
-    scope, needed = lines.KINDS.get(members["kind"], (lines.DEVICE, {}))
-    if type(members.get("recording", "")) is not str or ("recording" not in members and scope in (lines.RECORDING, lines.AFTER)):
+    scope, needed = kinds.KINDS.get(members["kind"], (kinds.DEVICE, {}))
+    if type(members.get("recording", "")) is not str or ("recording" not in members and scope in (kinds.RECORDING, kinds.AFTER)):
         return None
     return members if _typed(members, needed) else None
 
