@@ -48,8 +48,11 @@ def acl() -> str:
     return "\n".join(lines) + "\n"
 
 
-def config(folder: Path, host: str, port: int, user: str) -> str:
-    """Return mosquitto.conf for a broker's folder (certificates, list, data); `user` is whom it runs as when root starts it."""
+def config(folder: Path, host: str, port: int, user: str | None) -> str:
+    """Return mosquitto.conf for a broker's folder (certificates, list, data).
+
+    `user` is whom it runs as when root starts it, and must own the folder; None leaves that to mosquitto.
+    """
     at = folder.resolve()
     lines = [
         "# Written by provisioning; changes are lost when it writes again.",
@@ -72,7 +75,7 @@ def config(folder: Path, host: str, port: int, user: str) -> str:
         f"persistence_location {at}/data/",
         "autosave_on_changes true",
         f"autosave_interval {AUTOSAVE_CHANGES}",
-        f"user {user}",
+        *([f"user {user}"] if user else []),
         "log_dest stderr",
         "log_type error",
         "log_type warning",

@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -84,7 +85,7 @@ class Deployment:
         """Write the settings of broker and server, and deployment.toml last."""
         data = files.folder(self.broker_folder / "data")
         files.write(data.parent / "acl.txt", broker.acl())
-        files.write(data.parent / "mosquitto.conf", broker.config(data.parent, self.listen, self.ports.broker, getpass.getuser()))
+        files.write(data.parent / "mosquitto.conf", broker.config(data.parent, self.listen, self.ports.broker, _user()))
         files.write(self.server_settings, toml.write(self._server_table(), "Written by provisioning from ../deployment.toml."))
         table: toml.Table = {
             "domain": self.domain,
@@ -146,6 +147,14 @@ def load(folder: Path) -> Deployment:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DeploymentError(f"{path}: expected domain, host, listen and [ports], got: {error}") from error
+
+
+def _user() -> str | None:
+    """Whoever makes the deployment owns its files; in some containers that is a number without a name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return None
 
 
 def _check_domain(domain: str) -> None:
