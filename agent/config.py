@@ -12,6 +12,7 @@ Which driver plays a role is the board's business (`hal.board`); this module onl
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -99,6 +100,12 @@ class OverlaySection(Section):
     device_number: Annotated[str, Field(max_length=32)] = ""
     officer_number: Annotated[str, Field(max_length=32)] = ""
     text: Annotated[str, Field(max_length=120)] = ""
+    utc_offset_minutes: int = Field(480, ge=-720, le=840)
+
+    @property
+    def zone(self) -> timezone:
+        """The zone of the times that people see; evidence is in UTC."""
+        return timezone(timedelta(minutes=self.utc_offset_minutes))
 
 
 class ButtonsSection(Section):

@@ -1,0 +1,125 @@
+"""Runs the agent: one table of daemons, one loop, one place where everything is caught, and an orderly end.
+
+Rules:
+- A daemon is a `step()` that does one piece of work and says what it did; its loop is three lines. It never stops the others.
+- `except Exception` stands here and nowhere else: what no stage expected is logged with its traceback, counted, shown in
+  `health`, and the daemon goes on after a wait (`core.backoff`): a recorder in the street has nobody to restart it.
+- SIGTERM and SIGINT end it: the recording is stopped (trigger `signal`) and made durable, the farewell is said, exit 0.
+
+What the steps do is the stages' business.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.core.backoff import Backoff
+
+if TYPE_CHECKING:
+    from agent.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+RESTART_FIRST_MS = 200
+RESTART_MAX_MS = 30_000
+JOIN_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """`step` is taken from the pipeline; `period_s` is the pause after a step (0: the step itself waits for work).
+
+    `ends`: `first` daemons stop taking in before the recording is stopped, `last` ones go on until all is on the disk.
+    """
+
+    name: str
+    step: Callable[[Pipeline], Callable[[], str]]
+    period_s: float
+    ends: str
+
+
+# name, step, pause after a step in seconds, when it ends
+DAEMONS = (
+    Daemon("journal", lambda p: p.clerk.step, 0, "last"),
+    Daemon("buttons", lambda p: p.buttons.step, 0, "first"),
+    Daemon("position", lambda p: p.position.step, 0, "last"),
+    Daemon("duty", lambda p: p.duty.step, 0.25, "last"),
+    Daemon("exchange", lambda p: p.exchange.step, 0, "last"),
+    Daemon("handshake", lambda p: p.greeter.step, 0.25, "last"),
+    Daemon("upload", lambda p: p.uploader.step, 0.1, "last"),
+    Daemon("purge", lambda p: p.purger.step, 5, "last"),
+)
+
+
+class Supervisor:
+    """Threads for a table of daemons; `faults` counts by name what no stage expected."""
+
+    def __init__(self, pipeline: Pipeline, daemons: tuple[Daemon, ...] = DAEMONS) -> None:
+        self.faults: Counter[str] = Counter()
+        self.last_words: dict[str, str] = {}
+        self._pipeline = pipeline
+        self._stopping = {"first": threading.Event(), "last": threading.Event()}
+        self._threads = {one.name: threading.Thread(target=self._run, args=(one,), name=one.name, daemon=True) for one in daemons}
+        self._ends = {one.name: one.ends for one in daemons}
+
+    def start(self) -> None:
+        """Start every daemon."""
+        for thread in self._threads.values():
+            thread.start()
+
+    def end(self, when: str) -> None:
+        """Ask the daemons that end `first` or `last` to end, and wait for them."""
+        self._stopping[when].set()
+        for name, thread in self._threads.items():
+            if self._ends[name] == when:
+                thread.join(JOIN_WITHIN_S)
+                if thread.is_alive():
+                    log.warning("daemon does not end", extra={"daemon": name})
+
+    def _run(self, daemon: Daemon) -> None:
+        stopping, step = self._stopping[daemon.ends], daemon.step(self._pipeline)
+        backoff = Backoff(RESTART_FIRST_MS, RESTART_MAX_MS)
+        while not stopping.is_set():
+            wait_s = self.once(daemon, step, backoff)
+            stopping.wait(wait_s)
+
+    def once(self, daemon: Daemon, step: Callable[[], str], backoff: Backoff) -> float:
+        """One step; how long to pause after it, in seconds."""
+        try:
+            did = step()
+        except Exception:
+            self.faults[daemon.name] += 1
+            log.exception("daemon failed", extra={"daemon": daemon.name, "faults": self.faults[daemon.name]})
+            return max(daemon.period_s, backoff.next(random.random()) / 1_000)  # noqa: S311 — jitter, no secret
+        if did:
+            self.last_words[daemon.name] = did
+            log.debug(did, extra={"daemon": daemon.name})
+        backoff.reset()
+        return daemon.period_s
+
+
+def run(pipeline: Pipeline) -> int:
+    """Run until SIGTERM or SIGINT, then end in order; the exit status."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    supervisor = Supervisor(pipeline)
+    pipeline.start(supervisor.faults)
+    supervisor.start()
+    log.info("running", extra={"origin": pipeline.origin})
+    while not asked.wait(1):
+        pass  # a wait without end would not see the signal on every platform
+    log.info("stopping")
+    supervisor.end("first")
+    pipeline.stop_recording("signal")
+    supervisor.end("last")
+    pipeline.close()
+    log.info("stopped")
+    return 0
