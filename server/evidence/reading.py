@@ -1,7 +1,7 @@
 """Read journal lines and ledger lines for their meaning.
 
 Rules:
-- What a line means is decided by `agent.core.lines`. A first look with the interpreter's C reader saves most of the time, and
+- What a line means is decided by `agent.core`. A first look with the interpreter's C reader saves most of the time, and
   is only believed for lines of a shape in which no two readers can differ: flat, ASCII without backslashes, integers of at most
   15 digits, no name twice. A test holds both against each other.
 - The ledger's lines have `at`, `kind`, `salt` and no `up`; the kinds that a package needs are in a table.
@@ -13,13 +13,13 @@ import json
 import re
 from typing import Any
 
-from agent.core import lines
+from agent.core import kinds, lines
 from agent.core.errors import LineError
 
 _MEMBER = rb'"[a-z0-9_]+":(?:-?[1-9][0-9]{0,14}|0|"[ !#-\[\]-~]*"|true|false)'
 _FLAT = re.compile(rb"\{" + _MEMBER + rb"(?:," + _MEMBER + rb")*\}")
 _FREQUENT = {
-    kind: (("at", int), ("up", int), ("salt", str), ("recording", str), ("n", int), *lines.KINDS[kind][1].items())
+    kind: (("at", int), ("up", int), ("salt", str), ("recording", str), ("n", int), *kinds.KINDS[kind][1].items())
     for kind in ("fragment", "fix")
 }
 
@@ -35,14 +35,14 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def meaning(line: bytes) -> dict[str, Any]:
-    """The members of a journal line that has meaning; LineError as `lines.meaning`."""
+    """The members of a journal line that has meaning; LineError as `kinds.meaning`."""
     if len(line) <= lines.MAX_LINE and _FLAT.fullmatch(line):
         pairs = json.loads(line, object_pairs_hook=list)
         members = dict(pairs)
         table = _FREQUENT.get(str(members.get("kind")))
         if table and len(members) == len(pairs) and all(type(members.get(name)) is kind for name, kind in table):
             return members
-    return lines.meaning(line)
+    return kinds.meaning(line)
 
 
 def ledger_line(line: bytes) -> dict[str, Any]:

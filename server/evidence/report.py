@@ -102,12 +102,11 @@ def _text(value: object) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Cells that begin with a digit stand to the right."""
+    """Cells that are numbers stand to the right."""
     cells = "".join(f"<th>{h}</th>" for h in head)
-    out = [f"<table><tr>{cells}</tr>"] if cells else ["<table>"]
-    for row in rows:
-        out.append("<tr>" + "".join(f'<td class="n">{c}</td>' if c.isdigit() else f"<td>{c}</td>" for c in row) + "</tr>")
-    return "\n".join([*out, "</table>"])
+    top = [f"<table><tr>{cells}</tr>"] if cells else ["<table>"]
+    body = ["".join(f'<td class="n">{c}</td>' if c.isdigit() else f"<td>{c}</td>" for c in row) for row in rows]
+    return "\n".join([*top, *(f"<tr>{row}</tr>" for row in body), "</table>"])
 
 
 def _head(subject: Subject) -> str:

@@ -140,10 +140,10 @@ def _unanchored(check: Check, recording: sequence.Recording, not_before: int | N
         check.says = f"what came after {utc(not_after)}, until contact was lost, is not covered by a cosignature and not in this package"
         return
     check.figures = {"not_after": not_after}
-    check.says = f"none after the stop line: start, stop and all between were cosigned by {utc(not_after)}"
+    check.says = f"none after the stop line: every line from start to stop was cosigned by {utc(not_after)}"
     if not_before is not None:
         check.figures["window_ms"] = not_after - not_before
-        check.says += "; until then, since the earliest time, who held the device and its key could have written it otherwise"
+        check.says += f"; between {utc(not_before)} and then, who held the device and its key could have written them otherwise"
 
 
 def _facts(

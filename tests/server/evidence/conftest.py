@@ -11,6 +11,7 @@ from agent.core import note
 from server.evidence import package
 from server.evidence.excerpt import Stretch
 from server.evidence.package import Package, Wanted
+from tests.server.evidence.forge import Forger
 from tests.server.evidence.world import MEDIA, STILL, Device, World
 
 RECORDING = "01JD8Z3V9M5Q7R2T4W6Y8A0C1E"
@@ -25,7 +26,7 @@ def record(device: Device, recording: str = RECORDING, seconds: int = 8) -> None
     for i in range(seconds):
         device.world.now_ms += 1000
         device.up += 1000
-        device.fragment(recording, MEDIA[1 + i % 8], i * 1000, **({"pre": True} if i < 2 else {}))
+        device.fragment(recording, MEDIA[1 + i % 8], i * 1000, pre=True if i < 2 else None)
         device.fix(recording, i)
         if i == 3:
             device.line("mark", [("label", "重点")], recording)
@@ -84,3 +85,10 @@ def golden(golden_scene: tuple[World, Device, Package], tmp_path: Path) -> tuple
     world, _, made = golden_scene
     made.write_folder(tmp_path / "package")
     return tmp_path / "package", world.trusted
+
+
+@pytest.fixture
+def forger(golden_scene: tuple[World, Device, Package], golden: tuple[Path, list[str]]) -> Forger:
+    """A forger with a copy of the golden package."""
+    world, device, _ = golden_scene
+    return Forger(golden[0], world, device)
