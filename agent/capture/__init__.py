@@ -1,1 +1,1 @@
-"""Stage 1: button, camera and microphone come in; fragments, a second of playable media each, and their facts go out."""
+"""Stage 1, capture: button, camera and microphone come in; fragments, a second of playable media each, and their facts go out."""
