@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,23 @@ MEMBERS = ("origin", "vkey", "certificate")
 
 
 class Intake:
-    """Watches the folder; `step` is called at the start and at every tick."""
+    """Watches the folder; `step` is called at the start, at every tick, and when a device asks that nobody knows yet."""
 
     def __init__(self, folder: Path, domain: str, enrolments: Enrolments, writer: Writer) -> None:
         self._folder, self._domain, self._enrolments, self._writer = folder, domain, enrolments, writer
         self._seen: dict[Path, tuple[int, int]] = {}
+        self._lock = threading.Lock()
 
     def step(self) -> int:
         """Take in what is new; how many journals the ledger now lists more."""
         count = 0
-        for path in sorted(self._folder.glob("*.json")):
-            status = path.stat()
-            mark = (status.st_mtime_ns, status.st_size)
-            if self._seen.get(path) != mark:
-                self._seen[path] = mark
-                count += self._take(path)
+        with self._lock:
+            for path in sorted(self._folder.glob("*.json")):
+                status = path.stat()
+                mark = (status.st_mtime_ns, status.st_size)
+                if self._seen.get(path) != mark:
+                    self._seen[path] = mark
+                    count += self._take(path)
         return count
 
     def _take(self, path: Path) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from agent.core import lines
+from agent.core import kinds
 from agent.core.errors import LineError
 
 WANTED = ("start", "track", "fragment", "mark", "gap", "stop", "purge")
@@ -47,7 +47,7 @@ def read(line: bytes) -> dict[str, Any] | None:
         members: dict[str, Any] = {name: int(found[group]) for name, group in _NUMBERS.items()}
         return members | {name: found[group].decode() for name, group in _TEXTS.items()} | {"kind": "fragment"}
     try:
-        members = lines.meaning(line)
+        members = kinds.meaning(line)
     except LineError:
         return None
     return members if members["kind"] in WANTED else None

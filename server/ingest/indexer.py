@@ -49,6 +49,7 @@ class Indexer:
         self._now_ms, self._max_fragment = services.world.now_ms, services.settings.media.fragment_bytes
         self._indexed = services.catalogue.indexed()
         self._lock = threading.Lock()
+        self._read = threading.Condition()
         self._grown = {origin for origin in self._logs.origins() if origin != self._ledger.origin}
         self._online: dict[str, None] = {}
         self._reminded: dict[str, float] = {}
@@ -74,6 +75,12 @@ class Indexer:
         with self._lock:
             self._online[device] = None
         self.news.set()
+
+    def wait_read(self, origins: Iterable[str], timeout_s: float) -> bool:
+        """Wait until all lines that these journals have now are in the catalogue; whether they are."""
+        sizes = {origin: self._logs.size(origin) for origin in origins}
+        with self._read:
+            return self._read.wait_for(lambda: all(self._indexed.get(o, 0) >= size for o, size in sizes.items()), timeout_s)
 
     # ----------------------------------------------------------------------- one step
 
@@ -112,7 +119,9 @@ class Indexer:
         if shelf.started:
             self._metrics.add("zhilu_recordings_total", "started", shelf.started)
         read = sum(end - self._indexed.get(origin, 0) for origin, end in progress.items())
-        self._indexed.update(progress)
+        with self._read:
+            self._indexed.update(progress)
+            self._read.notify_all()
         self._settle |= any(work.values())
         return read or room
 

@@ -26,6 +26,16 @@ def extension(media: str) -> str:
     return EXTENSIONS.get(media, ".bin")
 
 
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """The disk's errors as ours."""
+    try:
+        yield
+    except OSError as e:
+        kind = StorageFull if e.errno in FULL else StorageError
+        raise kind(f"{path.name}: {e.strerror}") from e
+
+
 class Objects:
     """The media folder. Names come from the catalogue, which takes in none that could leave the folder."""
 
@@ -86,13 +96,3 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """The disk's errors as ours."""
-    try:
-        yield
-    except OSError as e:
-        kind = StorageFull if e.errno in FULL else StorageError
-        raise kind(f"{path.name}: {e.strerror}") from e

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from agent.core import note
 from server import config
+from server.database import Transaction
 from server.ingest.committer import Committer
 from server.ingest.indexer import Indexer
 from server.ingest.receipts import Receipts
@@ -44,7 +46,10 @@ class Ingest:
     def enrol(self, *devices: Device) -> None:
         for one in devices:
             members = {name: one.enrolment[name] for name in ("origin", "vkey", "certificate")}
-            self.services.logs_writer.call(lambda t, one=one, members=members: self.services.enrolments.stage_enrol(t, one.device, members))
+            self.services.logs_writer.call(partial(self._stage, one.device, members))
+
+    def _stage(self, device: str, members: dict[str, str], transaction: Transaction) -> bool:
+        return self.services.enrolments.stage_enrol(transaction, device, members)
 
     def offer(self, device: Device | str, *payloads: bytes) -> list[str]:
         """Offer batches; what the device heard once they were all decided."""
@@ -105,9 +110,7 @@ def services(settings, clock) -> Iterator[Services]:
 def line_up(services: Services) -> Ingest:
     """Wire ingest as the application does, with lists where the broker would be."""
     settings, metrics = services.settings.ingest, services.metrics
-    committer = Committer(
-        services.logs_writer, services.logs, services.ledger, services.enrolments, services.witness, settings, metrics
-    )
+    committer = Committer(services.logs_writer, services.logs, services.ledger, services.enrolments, services.witness, settings, metrics)
     sent: list[tuple[str, bytes]] = []
 
     def publish(topic: str, payload: bytes, *, retain: bool) -> bool:

@@ -1,0 +1,100 @@
+"""What a package is made from, out of the server's own folder: `server.evidence.source.Source` over logs, ledger and files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from agent.core import note
+from server.api.playback import PIECE, covered
+from server.errors import Unknown
+from server.evidence.errors import ExportError
+from server.evidence.source import Anchored, Custody
+from server.services import Services
+from server.store.catalogue import Fragment
+
+
+class ServerSource:
+    """For one package at a time: it remembers which fragments are held."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._logs, self._ledger = services.logs, services.ledger
+        self._fragments: dict[tuple[str, str, str], list[Fragment]] = {}
+
+    # ----------------------------------------------------------------------- journal
+
+    def lines(self, origin: str, first: int, end: int) -> Sequence[bytes]:
+        return self._logs.lines(origin, first, end)
+
+    def size(self, origin: str) -> int:
+        return self._logs.size(origin)
+
+    def subtree(self, origin: str) -> Callable[[int, int], bytes]:
+        return self._logs.subtree(origin)
+
+    def cosigned_covering(self, origin: str, size: int) -> str | None:
+        return self._logs.cosigned_covering(origin, size)
+
+    def anchored_covering(self, origin: str, size: int) -> Anchored | None:
+        found = self._ledger.anchor_covering(origin, size)
+        return Anchored(found.size, found.line, self._ledger.anchor_proof(found)) if found else None
+
+    # ----------------------------------------------------------------------- ledger
+
+    def ledger_size(self) -> int:
+        return note.parse_checkpoint(note.split(self._ledger.checkpoint())[0]).size
+
+    def ledger_proof(self, index: int, size: int) -> str:
+        return self._ledger.proof(index, size)
+
+    def ledger_note(self, body: str) -> str:
+        try:
+            return self._ledger.note_of(body)
+        except Unknown as e:
+            raise ExportError(str(e)) from e
+
+    def newest_anchor(self, size: int) -> int:
+        return self._ledger.newest_anchor(size)
+
+    def enrolment(self, origin: str) -> int:
+        found = self._services.enrolments.get(origin)
+        if found is None:
+            raise ExportError(f"the ledger does not list {origin}")
+        return found.enrolled
+
+    def custody(self, device: str, recording: str) -> Sequence[Custody]:
+        return [Custody(one.index, one.line) for one in self._ledger.custody(device, recording)]
+
+    # ----------------------------------------------------------------------- bytes and information
+
+    def media(self, device: str, recording: str, track: str, offset: int, length: int) -> Iterator[bytes] | None:
+        catalogue, objects = self._services.catalogue, self._services.objects
+        found = catalogue.find(f"{device}:{recording}")
+        one = catalogue.track(found.id, track)
+        key = (device, recording, track)
+        if key not in self._fragments:
+            self._fragments[key] = catalogue.fragments(one.id)
+        if not covered(self._fragments[key], offset, offset + length):
+            return None
+        path = objects.path(device, recording, track, one.media)
+        end = offset + length
+        return (objects.read(path, at, min(PIECE, end - at)) for at in range(offset, end, PIECE))
+
+    def certificates(self, origin: str) -> Mapping[str, bytes]:
+        """The evidence certificate as the enrolment brought it, where the file is still there."""
+        _, device, n = origin.rsplit("/", 2)
+        path = self._services.settings.path("enrolments") / f"{device}-{n}.json"
+        try:
+            pem = json.loads(path.read_text(encoding="utf-8")).get("certificate_pem")
+        except (OSError, ValueError):
+            return {}
+        return {"evidence.pem": pem.encode()} if isinstance(pem, str) else {}
+
+    def vkeys(self) -> Sequence[str]:
+        return [self._ledger.key.vkey, self._services.witness.key.vkey]
+
+
+def vkeys(services: Services) -> str:
+    """The keys that somebody must be given to verify packages, a line each."""
+    return "".join(f"{key.vkey}\n" for key in (services.ledger.key, services.witness.key))

@@ -1,0 +1,170 @@
+"""The media intake over HTTP: devices put whole fragments, and ask what is held.
+
+201 stored, 200 held already, 409 no cosigned line names these bytes yet, 413, 422 naming the fragment that does not match, 507.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from server.errors import Unknown
+from server.ingest.indexer import Indexer
+from server.ingest.intake import Upload
+from server.problems import Problem
+from server.services import Services
+from server.store.catalogue import Fragment, Recording, Track
+from server.tls import own_device
+
+CHUNK = 1 << 20
+"""Bytes that are gathered before a thread is asked to hash and write them."""
+INDEX_WAIT_S = 5.0
+DIGESTS: dict[str, Callable[[], Any]] = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
+_DIGEST = re.compile(r"([a-z0-9*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):")
+
+
+def router(services: Services, indexer: Indexer) -> APIRouter:
+    """The routes below /api/v1/media."""
+    made = APIRouter(prefix="/api/v1/media", tags=["media"])
+
+    @made.get("/{device}/{recording}")
+    def held(request: Request, device: str, recording: str) -> dict[str, Any]:
+        """What the journal names and what is held, per track; `held` lists ranges [first, end) of `seq`."""
+        known_device(services, own_device(request, device))
+        found = services.catalogue.find(f"{device}:{recording}")
+        tracks = [shown(track, services.catalogue.fragments(track.id)) for track in services.catalogue.tracks(found.id)]
+        return {"device": device, "recording": found.recording, "state": found.state, "tracks": tracks}
+
+    @made.put("/{device}/{recording}/{track}/{offset}", status_code=201)
+    async def put(request: Request, device: str, recording: str, track: str, offset: int) -> JSONResponse:
+        """Whole fragments from byte `offset` of the track on."""
+        known_device(services, own_device(request, device))
+        limit = services.settings.media.request_bytes
+        length = request.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > limit:
+            raise Problem("too-large", f"a request brings at most {limit} bytes, got {length[:40]}")
+        digests = content_digest(request.headers.get("content-digest"))
+        upload = await asyncio.to_thread(begin, services, indexer, device, recording, track, offset)
+        new = await _receive(request, upload, limit, digests, indexer)
+        first, last = upload.checked[0], upload.checked[-1]
+        answer = {"track": track, "first": first.seq, "end": last.seq + 1, "bytes": last.offset + last.bytes - first.offset, "stored": new}
+        return JSONResponse(answer, 201 if new else 200)
+
+    return made
+
+
+async def _receive(request: Request, upload: Upload, limit: int, digests: list[tuple[Any, bytes]], indexer: Indexer) -> int:
+    """Stream the body through the upload; how many fragments are new. What was checked is held, however it ends."""
+    new = 0
+    try:
+        await _stream(request, upload, limit, digests)
+        new = await asyncio.to_thread(upload.settle)
+    except (Problem, ClientDisconnect):
+        new = await asyncio.to_thread(upload.settle)
+        raise
+    except BaseException:
+        await asyncio.to_thread(upload.abandon)
+        raise
+    finally:
+        if new:
+            indexer.held()
+    return new
+
+
+async def _stream(request: Request, upload: Upload, limit: int, digests: list[tuple[Any, bytes]]) -> None:
+    pieces: list[bytes] = []
+    waiting = total = 0
+    async for piece in request.stream():
+        total += len(piece)
+        if total > limit:
+            raise Problem("too-large", f"a request brings at most {limit} bytes")
+        pieces.append(piece)
+        waiting += len(piece)
+        if waiting >= CHUNK or waiting >= upload.wanted > 0:
+            await asyncio.to_thread(_feed, upload, b"".join(pieces), digests)
+            pieces, waiting = [], 0
+    await asyncio.to_thread(_feed, upload, b"".join(pieces), digests)
+    await asyncio.to_thread(upload.finish)
+    for running, expected in digests:
+        if running.digest() != expected:
+            raise Problem("digest-mismatch", f"expected {expected.hex()}, got {running.hexdigest()}")
+
+
+def _feed(upload: Upload, data: bytes, digests: list[tuple[Any, bytes]]) -> None:
+    for running, _ in digests:
+        running.update(data)
+    upload.feed(data)
+
+
+def begin(services: Services, indexer: Indexer, device: str, recording: str, track: str, offset: int) -> Upload:
+    """The upload of these bytes; Problem `not-named` where no cosigned line names them yet, unless the next moment brings one."""
+    try:
+        return _begin(services, device, recording, track, offset)
+    except Problem:
+        indexer.wait_read([one.origin for one in services.enrolments.of_device(device)], INDEX_WAIT_S)
+        return _begin(services, device, recording, track, offset)
+
+
+def _begin(services: Services, device: str, recording: str, track: str, offset: int) -> Upload:
+    try:
+        found: Recording = services.catalogue.find(f"{device}:{recording}")
+        return Upload(services, found, services.catalogue.track(found.id, track), offset)
+    except Unknown as e:
+        raise Problem("not-named", str(e), track=track[:80], offset=offset) from e
+
+
+def known_device(services: Services, device: str) -> None:
+    """Problem unless the ledger lists a journal of the device that is not revoked."""
+    journals = services.enrolments.of_device(device)
+    if not journals:
+        raise Problem("unknown-origin", f"the ledger lists no journal of {device}")
+    if all(one.revoked is not None for one in journals):
+        raise Problem("revoked", f"every journal of {device} was revoked")
+
+
+def content_digest(value: str | None) -> list[tuple[Any, bytes]]:
+    """Running digests with what they should become (RFC 9530); algorithms that are not known are ignored."""
+    found = []
+    for member in (value or "").split(",") if value else ():
+        parts = _DIGEST.fullmatch(member.strip())
+        if parts is None:
+            raise Problem("bad-digest", f"expected algorithm=:base64:, got {member.strip()[:100]!r}")
+        if parts[1] in DIGESTS:
+            try:
+                found.append((DIGESTS[parts[1]](), base64.b64decode(parts[2], validate=True)))
+            except binascii.Error as e:
+                raise Problem("bad-digest", f"{parts[1]}: not base64") from e
+    return found
+
+
+def shown(track: Track, fragments: list[Fragment]) -> dict[str, Any]:
+    """A track as a device asks for it."""
+    return {
+        "track": track.track,
+        "media": track.media,
+        "fragments": track.fragments,
+        "bytes": track.bytes,
+        "held_bytes": track.held_bytes,
+        "held": ranges([one.seq for one in fragments if one.held]),
+        "missing": ranges([one.seq for one in fragments if not one.held and not one.lost]),
+    }
+
+
+def ranges(numbers: list[int]) -> list[list[int]]:
+    """Ascending numbers as ranges [first, end)."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1][1] += 1
+        else:
+            found.append([number, number + 1])
+    return found

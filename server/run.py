@@ -1,0 +1,102 @@
+"""Runs the server in this process: two uvicorn servers in one event loop, until SIGTERM or Ctrl-C.
+
+When both listen, one line of JSON on standard output says where: {"device_port": …, "console_port": …}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from server import app, tls
+from server.config import Settings
+from server.errors import SettingsError
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 5
+"""How long requests that run are let finish."""
+MAX_CONNECTIONS = 4096
+
+
+class Server(uvicorn.Server):
+    """One of several in a loop: signals belong to whoever runs them all. `listening` is set once it does."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def run(settings: Settings) -> None:
+    """Run until told to stop."""
+    context = tls.context(settings)
+    with contextlib.ExitStack() as stack:
+        sockets = {
+            name: stack.enter_context(_bound(name, section.host, section.port))
+            for name, section in (("devices", settings.devices), ("console", settings.console))
+        }
+        line = stack.enter_context(app.open_line(settings))
+        apps = app.build(line)
+        common: dict[str, Any] = {
+            "log_config": None,
+            "access_log": False,
+            "lifespan": "off",
+            "ws": "none",
+            "server_header": False,
+            "timeout_graceful_shutdown": GRACE_S,
+            "limit_concurrency": MAX_CONNECTIONS,
+        }
+        device = uvicorn.Config(apps.device, http=tls.DeviceProtocol, ssl_context_factory=lambda _config, _default: context, **common)
+        console = uvicorn.Config(apps.console, http="httptools", **common)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve({"devices": Server(device), "console": Server(console)}, sockets))
+
+
+async def _serve(servers: dict[str, Server], sockets: dict[str, socket.socket]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for server in servers.values():
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    tasks = [asyncio.create_task(server.serve([sockets[name]])) for name, server in servers.items()]
+    listening = asyncio.gather(*(server.listening.wait() for server in servers.values()))
+    await asyncio.wait([listening, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    ports = {"device_port": sockets["devices"].getsockname()[1], "console_port": sockets["console"].getsockname()[1]}
+    sys.stdout.write(json.dumps(ports) + "\n")
+    sys.stdout.flush()
+    await asyncio.gather(*tasks)
+
+
+@contextlib.contextmanager
+def _bound(name: str, host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind((host, port))
+        except OSError as e:
+            raise SettingsError(f"{name}: can't listen on {host}:{port} ({e.strerror}); is a server running already?") from e
+        yield made
