@@ -24,6 +24,8 @@ from agent.journal.story import Story
 from hal.contracts import Files, Signer
 
 COSIGNED = "cosigned"
+COSIGNATURE_BYTES = 72
+"""Eight bytes of time and an Ed25519 signature (C2SP tlog-cosignature)."""
 
 
 class Log:
@@ -98,6 +100,14 @@ class Log:
     def cosigned_size(self) -> int:
         """Lines that the server has cosigned; 0 before the first cosignature."""
         return self._cosigned[1].size if self._cosigned else 0
+
+    @property
+    def cosigned_seconds(self) -> int | None:
+        """When the server cosigned that, by its clock; None before the first cosignature."""
+        if self._cosigned is None:
+            return None
+        stamps = [signature for name, _, signature in note.split(self._cosigned[0])[1] if name != self.origin]
+        return max((int.from_bytes(stamp[:8], "big") for stamp in stamps if len(stamp) == COSIGNATURE_BYTES), default=None)
 
     def lines(self, first: int, end: int) -> list[bytes]:
         """Lines [first, end) as they stand on the disk; BadLine where they are trimmed or not there yet."""

@@ -226,7 +226,9 @@ def _recovered(journal: Journal, found: heads.Heads, findings: aside.Findings, s
     counts = {"recovered": salvaged.count, "missing": len(salvaged.missing), "unfinished": len(story.open)}
     lost |= {name: count for name, count in counts.items() if count}
     tampered = next((kind for kind in ("root-mismatch", "lines-without-checkpoint") if findings.total(kind)), "")
-    return Recovered(journal, lost, story.clean and not lost, tampered, findings.abandoned, list(story.open), salvaged)
+    return Recovered(
+        journal, lost, (story.clean or journal.size == 0) and not lost, tampered, findings.abandoned, list(story.open), salvaged
+    )
 
 
 # --------------------------------------------------------------------------- putting it on record
