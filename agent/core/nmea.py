@@ -26,7 +26,9 @@ TALKERS = ("GP", "GN", "GL", "GA", "GB", "BD", "QZ")
 REASONS = ("garbage", "overlong", "torn", "checksum", "field")
 """Bytes outside of sentences (once for each run of them), too long, cut off, checksum wrong, a field of another form."""
 
-_LATER_WINS = ("GSA", "VTG", "RMC", "GGA", "ZDA")
+KINDS = ("GSA", "VTG", "RMC", "GGA", "ZDA")
+"""The kinds that are read; where several state the same, the later of them here is believed."""
+
 _MEMBERS = ("lat", "lon", "alt", "speed", "course", "hdop")
 _DOLLAR = 0x24
 _DAY_MS = 86400000
@@ -40,10 +42,11 @@ def sentence(line: bytes) -> "tuple[str, str, list[str]]":
     total = 0
     for byte in line[1:end]:
         if not 0x20 <= byte < 0x7F:
-            raise NmeaError("garbage", f"expected printable ASCII, got byte {byte}")
+            raise NmeaError("garbage", "expected printable ASCII, got byte %d" % byte)
         total ^= byte
-    if line[end + 1 :].upper() != f"{total:02X}".encode():
-        raise NmeaError("checksum", f"expected checksum {total:02X}, got {line[end + 1 :]!r}")
+    given = line[end + 1 :].upper()
+    if given != b"%02X" % total:
+        raise NmeaError("checksum", "expected checksum %02X, got %r" % (total, given))
     fields = line[1:end].decode().split(",")
     address = fields.pop(0)
     return address[:2], address[2:], fields
@@ -55,21 +58,22 @@ def _number(text: str, places: int) -> int:
     negative = whole[:1] == "-"
     whole = whole[1:] if negative else whole
     if not (whole + part).isdigit() or len(whole) > 9:
-        raise NmeaError("field", f"expected a decimal number of at most 9 digits before the point, got {text!r}")
+        raise NmeaError("field", "expected a number of at most 9 digits before the point, got %s" % text)
     digits = part[: places + 1]
     value = (int(whole + digits + "0" * (places + 1 - len(digits))) + 5) // 10
     return -value if negative else value
 
 
-def _optional(values: "dict[str, int]", name: str, text: str, places: int) -> None:
+def _figure(values: "dict[str, int]", name: str, text: str, places: int, times: int = 1, by: int = 1) -> None:
+    """A field that may be empty, in units of 10**-places times `times` / `by`."""
     if text:
-        values[name] = _number(text, places)
+        values[name] = (_number(text, places) * times + by // 2) // by
 
 
 def _digits(text: str, start: int, end: int, low: int, high: int) -> int:
     part = text[start:end]
     if len(part) != end - start or not part.isdigit() or not low <= int(part) <= high:
-        raise NmeaError("field", f"expected {low} to {high} at {start} of {text!r}")
+        raise NmeaError("field", "expected %d to %d at %d of %s" % (low, high, start, text))
     return int(part)
 
 
@@ -77,90 +81,73 @@ def _time(values: "dict[str, int]", text: str) -> None:
     """`hhmmss.sss` as ms of the day; a leap second is 60."""
     if text:
         seconds = _digits(text, 0, 2, 0, 23) * 3600 + _digits(text, 2, 4, 0, 59) * 60 + _digits(text, 4, 6, 0, 60)
-        values["tod"] = seconds * 1000 + (_number("0" + text[6:], 3) if len(text) > 6 else 0)
+        if text[6:7] not in ("", "."):
+            raise NmeaError("field", "expected hhmmss.sss, got %s" % text)
+        values["tod"] = seconds * 1000 + _number("0" + text[6:], 3)
 
 
-def _date(values: "dict[str, int]", year: int, month: int, day: int) -> None:
+def _date(values: "dict[str, int]", year: int, month_text: str, day_text: str) -> None:
     """Days since 1970 (the civil calendar counted from March, so that the leap day comes last)."""
+    month = _digits(month_text, 0, 2, 1, 12)
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if day > (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]:
-        raise NmeaError("field", f"expected a date, got year {year}, month {month}, day {day}")
+    # Months 8 to 12 have a day more or less than the rule of the first seven would say.
+    day = _digits(day_text, 0, 2, 1, 30 + (month + month // 8) % 2 - (month == 2) * (2 - leap))
     if month < 3:
         year -= 1
         month += 12
     values["date"] = 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
 
 
-def _angle(text: str, side: str, sides: str, degrees_end: int, limit: int) -> int:
-    """`ddmm.mmmm` and a side of the world in 1e-7 degrees."""
-    degrees = _digits(text, 0, degrees_end, 0, limit)
-    _digits(text, degrees_end, degrees_end + 2, 0, 59)
-    value = degrees * 10000000 + (_number(text[degrees_end:], 8) + 300) // 600
-    if value > limit * 10000000 or len(side) != 1 or side not in sides:
-        raise NmeaError("field", f"expected at most {limit} degrees {sides[0]} or {sides[1]}, got {text!r} {side!r}")
-    return -value if side == sides[1] else value
-
-
 def _place(values: "dict[str, int]", fields: "list[str]") -> None:
-    values["lat"] = _angle(fields[0], fields[1], "NS", 2, 90)
-    values["lon"] = _angle(fields[2], fields[3], "EW", 3, 180)
+    """`ddmm.mmmm`, N or S, `dddmm.mmmm`, E or W in 1e-7 degrees."""
+    for name, text, side, sides, end in (("lat", fields[0], fields[1], "NS", 2), ("lon", fields[2], fields[3], "EW", 3)):
+        limit = 90 * (end - 1)
+        degrees = _digits(text, 0, end, 0, limit)
+        _digits(text, end, end + 2, 0, 59)
+        value = degrees * 10000000 + (_number(text[end:], 8) + 300) // 600
+        if value > limit * 10000000 or len(side) != 1 or side not in sides:
+            raise NmeaError("field", "expected up to %d degrees and one of %s, got %s %s" % (limit, sides, text, side))
+        values[name] = value if side == sides[0] else -value
 
 
-def _course(values: "dict[str, int]", text: str) -> None:
-    if text:
-        values["course"] = _number(text, 2) % 36000
-
-
-def _gga(values: "dict[str, int]", fields: "list[str]") -> None:
-    _time(values, fields[0])
-    values["void"] = int(fields[5] in ("", "0", "6", "7", "8"))
-    if not values["void"]:
-        _place(values, fields[1:5])
-        _optional(values, "hdop", fields[7], 2)
-        _optional(values, "alt", fields[8], 3)
-
-
-def _rmc(values: "dict[str, int]", fields: "list[str]") -> None:
-    _time(values, fields[0])
-    mode = fields[11] if len(fields) > 11 else ""
-    values["void"] = int(fields[1] != "A" or mode in ("E", "M", "S", "N"))
-    if not values["void"]:
-        _place(values, fields[2:6])
-        if fields[6]:
-            values["speed"] = (_number(fields[6], 3) * 463 + 450) // 900
-        _course(values, fields[7])
-        if fields[8]:
-            year = _digits(fields[8], 4, 6, 0, 99)
-            year += 1900 if year >= 80 else 2000
-            _date(values, year, _digits(fields[8], 2, 4, 1, 12), _digits(fields[8], 0, 2, 1, 31))
-
-
-def _vtg(values: "dict[str, int]", fields: "list[str]") -> None:
-    _course(values, fields[0])
-    if fields[6]:
-        values["speed"] = (_number(fields[6], 3) * 5 + 9) // 18
-
-
-def _gsa(values: "dict[str, int]", fields: "list[str]") -> None:
-    _optional(values, "hdop", fields[15], 2)
-
-
-def _zda(values: "dict[str, int]", fields: "list[str]") -> None:
-    _time(values, fields[0])
-    if fields[3]:
-        _date(values, _digits(fields[3], 0, 4, 1980, 9999), _digits(fields[2], 0, 2, 1, 12), _digits(fields[1], 0, 2, 1, 31))
-
-
-_KINDS = {"GGA": _gga, "RMC": _rmc, "VTG": _vtg, "GSA": _gsa, "ZDA": _zda}
+def _void(values: "dict[str, int]", is_void: object) -> int:
+    values["void"] = 1 if is_void else 0
+    return values["void"]
 
 
 def values_of(kind: str, fields: "list[str]") -> "dict[str, int]":
-    """What a sentence of one of the five kinds states; NmeaError `field`."""
+    """What a sentence of one of `KINDS` states, by member and `tod` (ms of the day), `date` (days), `void`; NmeaError `field`."""
     values: "dict[str, int]" = {}
     try:
-        _KINDS[kind](values, fields)
+        if kind in ("GGA", "RMC", "ZDA"):
+            _time(values, fields[0])
+        if kind == "GGA":
+            if not _void(values, fields[5] in ("", "0", "6", "7", "8")):
+                _place(values, fields[1:5])
+                _figure(values, "hdop", fields[7], 2)
+                _figure(values, "alt", fields[8], 3)
+        elif kind == "RMC":
+            mode = fields[11] if len(fields) > 11 else ""
+            if not _void(values, fields[1] != "A" or mode in ("E", "M", "S", "N")):
+                _place(values, fields[2:6])
+                _figure(values, "speed", fields[6], 3, 463, 900)
+                _figure(values, "course", fields[7], 2)
+                if fields[8]:
+                    year = _digits(fields[8], 4, 6, 0, 99)
+                    _date(values, year + (1900 if year >= 80 else 2000), fields[8][2:4], fields[8][:2])
+        elif kind == "VTG":
+            _figure(values, "course", fields[0], 2)
+            _figure(values, "speed", fields[6], 3, 5, 18)
+        elif kind == "GSA":
+            _figure(values, "hdop", fields[15], 2)
+        elif fields[3]:
+            _date(values, _digits(fields[3], 0, 4, 1980, 9999), fields[2], fields[1])
+        if values.get("speed", 0) < 0 or values.get("hdop", 0) < 0:
+            raise NmeaError("field", "expected no negative speed or hdop")
+        if "course" in values:
+            values["course"] %= 36000
     except IndexError:
-        raise NmeaError("field", f"expected more than the {len(fields)} fields of this {kind}")
+        raise NmeaError("field", "expected more than the %d fields of this %s" % (len(fields), kind))
     return values
 
 
@@ -219,7 +206,7 @@ class Parser:
     def _take(self, line: bytes, fixes: "list[dict[str, int | bool | None]]") -> None:
         try:
             talker, kind, fields = sentence(line)
-            if talker not in TALKERS or kind not in _KINDS:
+            if talker not in TALKERS or kind not in KINDS:
                 return
             values = values_of(kind, fields)
         except NmeaError as error:
@@ -269,7 +256,7 @@ def _fix(seen: "dict[str, dict[str, int]]") -> "dict[str, int | bool | None]":
     """One fix of what the sentences of an epoch state."""
     values: "dict[str, int]" = {}
     void = 0
-    for kind in _LATER_WINS:
+    for kind in KINDS:
         stated = seen.get(kind, {})
         void |= stated.get("void", 0)
         values.update(stated)
