@@ -34,11 +34,12 @@ MAX_ORDER_AHEAD = 1 << 53
 
 @dataclass(frozen=True, slots=True)
 class Cosigned:
-    """The server cosigned our journal up to `size` at `seconds` since 1970; `note` is the whole signed text."""
+    """The server cosigned our journal up to `size` at `seconds` since 1970; `note` is the whole signed text, `root` its root."""
 
     size: int
     seconds: int
     note: str
+    root: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +102,27 @@ class Inbox:
 
         `known` is the size that is cosigned already: nothing below it is news.
         """
+        news = self.cosigned(payload)
+        ours = root_at(news.size)
+        if ours is None and news.size <= known:
+            raise Refused("older", f"{known} lines are cosigned already, the note is of {news.size}, which were trimmed")
+        if ours is None:
+            raise Refused("ahead", f"the witness note's size is {news.size}, which is beyond our end")
+        if ours != news.root:
+            raise Refused("other-root", f"the witness cosigned {news.root.hex()} at {news.size}, our root there is {ours.hex()}")
+        return news
+
+    def cosigned(self, payload: bytes) -> Cosigned:
+        """A checkpoint of our origin, signed by our own key and cosigned by the witness, whatever lines it is of."""
         text = opened(payload)
         body, signed = _signed(text, [self.keys.witness, self.keys.ours])
         times = [one.seconds for one in signed if one.seconds is not None]
-        if not times:
-            raise Refused("no-signature", f"a witness note needs a cosignature of {self.keys.witness.name}, got none")
+        if not times or all(one.seconds is not None for one in signed):
+            raise Refused("no-signature", f"expected signatures of {self.origin} and {self.keys.witness.name}, one is missing")
         head = _checkpoint(body)
         if head.origin != self.origin:
             raise Refused("foreign", f"a witness note is for {self.origin}, got one for {head.origin}")
-        ours = root_at(head.size)
-        if ours is None and head.size <= known:
-            raise Refused("older", f"{known} lines are cosigned already, the note is of {head.size}, which were trimmed")
-        if ours is None:
-            raise Refused("ahead", f"the witness note's size is {head.size}, which is beyond our end")
-        if ours != head.root:
-            raise Refused("other-root", f"the witness cosigned {head.root.hex()} at {head.size}, our root there is {ours.hex()}")
-        return Cosigned(head.size, max(times), text)
+        return Cosigned(head.size, max(times), text, head.root)
 
     def receipt(self, payload: bytes, ours: Callable[[str], Stopped | None]) -> Stored:
         """The ledger's proof that a recording is stored; `ours(recording)` is what our journal says of it."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from agent.core import merkle
     from agent.uplink.inbox import Beacon, Cosigned, Order, Stopped, Stored
 
 
@@ -34,7 +35,11 @@ class Log(Protocol):
         ...
 
     def root_at(self, size: int) -> bytes | None:
-        """Our root at any size up to the journal's; None beyond it."""
+        """Our root at any size up to the journal's; None beyond it, and where it was trimmed."""
+        ...
+
+    def range_at(self, size: int) -> merkle.Range:
+        """Compact range of the first `size` lines."""
         ...
 
 

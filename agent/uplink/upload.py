@@ -38,7 +38,7 @@ LOOK_AHEAD = 512
 
 NOT_YET_US = 3_000_000
 ASIDE_US = 600_000_000
-"""How long a track waits after "no line names these bytes yet", and after bytes that do not match."""
+"""How long a track waits after "no line names these bytes yet", and a fragment whose bytes do not match."""
 
 US_PER_MS = 1_000
 
@@ -95,6 +95,7 @@ class Uploader:
         self._backoff = Backoff(settings.first_ms, settings.max_ms)
         self._not_before_us = 0
         self._held_back: dict[tuple[str, str], int] = {}
+        self._aside: dict[tuple[str, str, int], int] = {}
         self._seen: dict[tuple[str, str, int], int] = {}
         self._bucket = Bucket(settings.bytes_per_s)
         self._bucket_lock = threading.Lock()
@@ -104,6 +105,7 @@ class Uploader:
         """An order or a new network: try at once, whatever failed before."""
         self._not_before_us = 0
         self._held_back.clear()
+        self._aside.clear()
 
     def close(self) -> None:
         """End requests that wait for bandwidth and let the others finish."""
@@ -130,16 +132,18 @@ class Uploader:
         return ", ".join(f"{result.outcome} {len(result.fragments)}" for result in results)
 
     def _ripe_groups(self, now: int) -> list[list[Fragment]]:
-        pending = [one for one in self._waiting.pending(LOOK_AHEAD) if self._held_back.get((one.recording, one.track), 0) <= now]
-        keys = {(one.recording, one.track, one.seq): one for one in pending}
-        self._seen = {key: self._seen.get(key, now) for key in keys}
+        pending = [one for one in self._waiting.pending(LOOK_AHEAD) if self._may_go(one, now)]
+        self._seen = {_key(one): self._seen.get(_key(one), now) for one in pending}
         running, settings = self._running(), self._settings
 
         def since(one: Fragment) -> int:
-            return now - self._seen[one.recording, one.track, one.seq] if one.recording == running else settings.gather_us
+            return now - self._seen[_key(one)] if one.recording == running else settings.gather_us
 
         groups = requests(pending, settings.target_bytes)
         return [group for group in groups if ripe(group, settings.least_bytes, since, settings.gather_us)]
+
+    def _may_go(self, one: Fragment, now: int) -> bool:
+        return self._held_back.get((one.recording, one.track), 0) <= now and self._aside.get(_key(one), 0) <= now
 
     # ----------------------------------------------------------------- one request, in a thread of the pool
 
@@ -210,15 +214,20 @@ class Uploader:
             self._told.damaged(first, result.detail)
         elif result.outcome == "mismatch":
             self._told.mismatch(first, result.detail)
-        if result.outcome != "failed":
-            wait_us = NOT_YET_US if result.outcome == "not-yet" else ASIDE_US
-            self._held_back[first.recording, first.track] = now + wait_us
+        if result.outcome == "not-yet":
+            self._held_back[first.recording, first.track] = now + NOT_YET_US
+        elif result.outcome != "failed":
+            self._aside |= {_key(one): now + ASIDE_US for one in result.fragments}
+
+
+def _key(one: Fragment) -> tuple[str, str, int]:
+    return one.recording, one.track, one.seq
 
 
 def judge(group: Sequence[Fragment], status: int, content_type: str, answer: bytes) -> Result:
-    """What an answer to a PUT means; only the server's own yes is one."""
+    """What an answer to a PUT means; only the server's own yes, with the figures of this request, is one."""
     said = json_object(content_type, answer)
-    if status in {200, 201} and said is not None and "status" not in said:
+    if status in {200, 201} and said is not None and said.get("bytes") == sum(one.bytes for one in group):
         return Result("sent", group)
     detail = f"status {status}: {shown(answer)}"
     if status == 409:
