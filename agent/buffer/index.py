@@ -75,7 +75,7 @@ class Index:
             self._connect()
             self._check()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise IndexFault(f"index {self.path.name}: another process has it open; one agent a state folder") from error
             self._rebuild()
 
