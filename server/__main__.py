@@ -16,9 +16,10 @@ USAGE = 2
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="server", epilog="example: python -m server run --settings deployment/server/settings.toml")
+    made = argparse.ArgumentParser(prog="zhilu server")
     commands = made.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run the server until SIGTERM; prints its ports as one line of JSON")
+    example = "example: zhilu server run --settings deployment/server/settings.toml"
+    run = commands.add_parser("run", help="run the server until SIGTERM; prints its ports as one line of JSON", epilog=example)
     run.add_argument("--settings", type=Path, required=True, metavar="FILE", help="settings.toml in the server's data folder")
     run.add_argument("--log", default="info", choices=["debug", "info", "warning", "error"], help="how much is logged to standard error")
     return made

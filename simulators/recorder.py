@@ -72,7 +72,8 @@ def run(state: Path, *, port: int = 0, direct: bool = False, power: bool = True)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m simulators.recorder`: the same, for whoever starts it as a child."""
-    parser = argparse.ArgumentParser(prog="simulators.recorder", description=__doc__.splitlines()[0] if __doc__ else None)
+    example = "example: zhilu sim recorder --state ./recorder --port 8090"
+    parser = argparse.ArgumentParser(prog="zhilu sim recorder", description=__doc__.splitlines()[0] if __doc__ else None, epilog=example)
     parser.add_argument("--state", type=Path, required=True, help="an enrolled device's state folder")
     parser.add_argument("--port", type=int, default=0, help="the page's port on loopback; 0: a free one")
     parser.add_argument("--direct", action="store_true", help="no network switch: the agent reaches its server itself")
