@@ -12,7 +12,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -82,12 +82,17 @@ async def _serve(servers: dict[str, Server], sockets: dict[str, socket.socket]) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     tasks = [asyncio.create_task(server.serve([sockets[name]])) for name, server in servers.items()]
-    listening = asyncio.gather(*(server.listening.wait() for server in servers.values()))
-    await asyncio.wait([listening, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    listening = [asyncio.create_task(server.listening.wait()) for server in servers.values()]
+    waiting: list[asyncio.Future[None]] = [asyncio.create_task(_all(listening)), *tasks]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     ports = {"device_port": sockets["devices"].getsockname()[1], "console_port": sockets["console"].getsockname()[1]}
     sys.stdout.write(json.dumps(ports) + "\n")
     sys.stdout.flush()
     await asyncio.gather(*tasks)
+
+
+async def _all(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    await asyncio.wait(tasks)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ checkpoint. Signatures of others in the note are dropped: nobody has checked the
 
 from __future__ import annotations
 
+import binascii
 from dataclasses import dataclass
 
 from agent.core import note, wire
@@ -42,13 +43,16 @@ def open_batch(device: str, payload: bytes, enrolments: Enrolments) -> Offer | R
 
 
 def _verified(device: str, batch: wire.Batch, known: Enrolment) -> Offer | Refusal:
-    body, signatures = note.split(batch.note)
-    own = known.verifier
-    for name, key_id, signature in signatures:
-        if name == own.name and key_id == own.key_id:
-            if not own.verify(body.encode(), signature):
-                return Refusal(Reason.FOREIGN_SIGNATURE, f"{batch.origin}: the signature does not hold")
-            line = f"\u2014 {name} {note.base64(key_id + signature)}\n"
-            return Offer(device, batch, body, f"{body}\n{line}")
-    names = ", ".join(name for name, _, _ in signatures)
+    """Look for the journal's own signature. The note's format was checked when the batch was taken apart."""
+    own, text = known.verifier, batch.note
+    cut = text.rfind("\n\n")
+    body, head = text[: cut + 1], f"\u2014 {own.name} "
+    for line in text[cut + 2 : -1].split("\n"):
+        if line.startswith(head):
+            data = binascii.a2b_base64(line[len(head) :])
+            if data[:4] == own.key_id:
+                if not own.verify(body.encode(), data[4:]):
+                    return Refusal(Reason.FOREIGN_SIGNATURE, f"{batch.origin}: the signature does not hold")
+                return Offer(device, batch, body, f"{body}\n{line}\n")
+    names = ", ".join(name for name, _, _ in note.split(text)[1])
     return Refusal(Reason.FOREIGN_SIGNATURE, f"{batch.origin}: signed by {names[:200]}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agent.core import merkle, wire
@@ -75,7 +75,7 @@ class Committer:
         self._room = threading.Condition()
         self._scheduled = False
         self._answer: Callable[[str, str], None] = lambda _device, _note: None
-        self._grown: list[Callable[[Iterable[str]], None]] = []
+        self._grown: list[Callable[[Mapping[str, logs.Growth]], None]] = []
         writer.on_start_over(self._journals.clear)
         metrics.gauge("zhilu_queue_bytes", lambda: self._queued)
 
@@ -83,8 +83,8 @@ class Committer:
         """Who hands a device its newest cosigned checkpoint: `answer(device, note)`."""
         self._answer = answer
 
-    def subscribe(self, grown: Callable[[Iterable[str]], None]) -> None:
-        """Whom to tell, in the writer's thread, which journals became longer."""
+    def subscribe(self, grown: Callable[[Mapping[str, logs.Growth]], None]) -> None:
+        """Whom to tell, in the writer's thread, which journals became longer, and by what."""
         self._grown.append(grown)
 
     # ----------------------------------------------------------------------- taking in

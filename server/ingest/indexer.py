@@ -13,23 +13,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agent.core import merkle, wire
 from server.database import Transaction
 from server.ingest import facts
 from server.ingest.receipts import Receipts
-from server.ledger.logs import Batch
+from server.ledger.logs import Batch, Growth
 from server.services import Services
 from server.store import holding, rebuild
 from server.store.catalogue import Recording
-from server.store.shelf import Shelf
+from server.store.shelf import Open, Shelf
 
 log = logging.getLogger(__name__)
 
 BATCHES_A_STEP = 2048
 BATCHES_A_JOURNAL = 256
+MAX_WAITING = 4096
+"""Batches that are taken along in memory."""
 IDLE_S = 1.0
 REMIND_S = 2.0
 """A device that comes online again and again gets its receipts at most so often."""
@@ -50,7 +52,10 @@ class Indexer:
         self._indexed = services.catalogue.indexed()
         self._lock = threading.Lock()
         self._read = threading.Condition()
-        self._grown = {origin for origin in self._logs.origins() if origin != self._ledger.origin}
+        self._grown: dict[str, list[Batch]] = {origin: [] for origin in self._logs.origins() if origin != self._ledger.origin}
+        self._waiting = 0
+        self._open = Open()
+        self._writer.on_start_over(self._open.forget)
         self._online: dict[str, None] = {}
         self._reminded: dict[str, float] = {}
         self._settle = True
@@ -59,10 +64,15 @@ class Indexer:
 
     # ----------------------------------------------------------------------- being told
 
-    def grown(self, origins: Iterable[str]) -> None:
-        """These journals became longer."""
+    def grown(self, growths: Mapping[str, Growth]) -> None:
+        """These journals became longer. Their new lines are taken along while few wait; else they are read from the logs."""
         with self._lock:
-            self._grown.update(origins)
+            for origin, growth in growths.items():
+                waiting = self._grown.setdefault(origin, [])
+                follows = waiting[-1].end if waiting else self._indexed.get(origin, 0)
+                if growth.before.size == follows and self._waiting < MAX_WAITING:
+                    waiting += growth.batches
+                    self._waiting += len(growth.batches)
         self.news.set()
 
     def held(self) -> None:
@@ -105,7 +115,7 @@ class Indexer:
             return 0
 
         def stage(transaction: Transaction) -> Shelf:
-            shelf = Shelf(transaction, self._max_fragment)
+            shelf = Shelf(transaction, self._max_fragment, self._open)
             for origin, lines in work.items():
                 _, device, _ = wire.parse_origin(origin)
                 for index, leaf, members in lines:
@@ -128,25 +138,25 @@ class Indexer:
     def _gather(self) -> tuple[dict[str, list[Line]], dict[str, int], int]:
         """Lines that the catalogue wants, by journal; how far each was read; whether more is left."""
         with self._lock:
-            origins, self._grown = list(self._grown), set()
+            grown, self._grown, self._waiting = self._grown, {}, 0
         work: dict[str, list[Line]] = {}
         progress: dict[str, int] = {}
         left = BATCHES_A_STEP
-        again = set()
-        for origin in origins:
-            if left <= 0:
-                again.add(origin)
-                continue
+        for origin, waiting in grown.items():
             first = self._indexed.get(origin, 0)
-            batches = self._logs.batches(origin, first, BATCHES_A_JOURNAL)
-            left -= len(batches)
-            if len(batches) == BATCHES_A_JOURNAL:
-                again.add(origin)
+            batches = waiting if waiting and waiting[0].first == first else []
+            if left > 0 and not batches:
+                batches = self._logs.batches(origin, first, BATCHES_A_JOURNAL)
             if batches:
                 work[origin] = wanted(batches, first)
                 progress[origin] = batches[-1].end
+            left -= len(batches)
         with self._lock:
-            self._grown |= again
+            # Those that were read from the logs, or not at all, may have more there.
+            again = [origin for origin, waiting in grown.items() if origin not in progress or not waiting]
+            again = [origin for origin in again if self._logs.size(origin) > progress.get(origin, self._indexed.get(origin, 0))]
+            for origin in again:
+                self._grown.setdefault(origin, [])
         return work, progress, len(again)
 
     def _list_starts(self) -> int:

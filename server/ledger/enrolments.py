@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from agent.core import note
-from server.database import Transaction
+from server.database import Transaction, sql
 from server.errors import EnrolmentRefused, Unknown
 from server.ledger import keys, logs
 
@@ -38,7 +38,7 @@ class Enrolments:
         self._stage = stage
         self._lock = threading.Lock()
         with engine.connect() as connection:
-            rows = list(connection.execute(text("SELECT * FROM enrolment")))
+            rows = list(connection.execute(sql("SELECT * FROM enrolment")))
         self._held = {
             row.origin: Enrolment(
                 row.origin, row.device, row.vkey, row.certificate, row.enrolled, row.revoked, keys.verifier(row.vkey)

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from agent.core import lines as core_lines
 from agent.core import merkle, note
-from server.database import Transaction, Writer
+from server.database import Transaction, Writer, sql
 from server.errors import Unknown
 from server.ledger import logs, schema
 from server.ledger.keys import Key
@@ -109,8 +109,8 @@ class Ledger:
     def _logs_last(self, transaction: Transaction, size: int) -> bytes | None:
         if size == 0:
             return None
-        sql = "SELECT lines FROM batch WHERE log = (SELECT id FROM log WHERE origin = :origin) ORDER BY first DESC LIMIT 1"
-        row = transaction.execute(sql, {"origin": self.origin}).one()
+        query = "SELECT lines FROM batch WHERE log = (SELECT id FROM log WHERE origin = :origin) ORDER BY first DESC LIMIT 1"
+        row = transaction.execute(query, {"origin": self.origin}).one()
         return bytes(row.lines.split(b"\n")[-1])
 
     def stage(self, transaction: Transaction, kind: str, members: dict[str, Any]) -> int:
@@ -120,8 +120,8 @@ class Ledger:
         recording, device = members.get("recording"), members.get("device")
         count: int | None = None
         if recording is not None:
-            sql = "SELECT coalesce(max(c) + 1, 0) FROM entry WHERE device = :device AND recording = :recording"
-            count = transaction.execute(sql, {"device": device, "recording": recording}).scalar_one()
+            query = "SELECT coalesce(max(c) + 1, 0) FROM entry WHERE device = :device AND recording = :recording"
+            count = transaction.execute(query, {"device": device, "recording": recording}).scalar_one()
         salt = core_lines.salt_text(self._random(16))
         line = core_lines.build(kind, staged.at, None, salt, {**members, "c": count})
         index = staged.range.size
@@ -136,8 +136,8 @@ class Ledger:
 
     def stage_once(self, transaction: Transaction, kind: str, members: dict[str, Any]) -> int:
         """`stage`, unless the recording has a line of this kind already: then the index of that one."""
-        sql = "SELECT line FROM entry WHERE device = :device AND recording = :recording AND kind = :kind"
-        row = transaction.execute(sql, {"device": members["device"], "recording": members["recording"], "kind": kind}).first()
+        query = "SELECT line FROM entry WHERE device = :device AND recording = :recording AND kind = :kind"
+        row = transaction.execute(query, {"device": members["device"], "recording": members["recording"], "kind": kind}).first()
         return int(row.line) if row is not None else self.stage(transaction, kind, members)
 
     def append(self, kind: str, members: dict[str, Any]) -> int:
@@ -150,8 +150,8 @@ class Ledger:
 
     def stage_anchor(self, transaction: Transaction) -> int:
         """Add an anchor over every journal that grew since it was last in one."""
-        sql = "SELECT id, origin, size FROM log WHERE size > anchored AND origin <> :ledger ORDER BY origin"
-        grown = list(transaction.execute(sql, {"ledger": self.origin}))
+        query = "SELECT id, origin, size FROM log WHERE size > anchored AND origin <> :ledger ORDER BY origin"
+        grown = list(transaction.execute(query, {"ledger": self.origin}))
         bodies = [self._body(transaction, row.origin, row.size) for row in grown]
         root = merkle.root_of([merkle.leaf_hash(body.encode()) for body in bodies])
         previous = self._logs.checkpoint(self.origin, transaction.connection)
@@ -217,26 +217,26 @@ class Ledger:
     def newest_anchor(self, size: int) -> int:
         """Index of the newest anchor among the first `size` lines."""
         with self._engine.connect() as connection:
-            line = connection.execute(text("SELECT max(line) FROM anchor WHERE line < :size"), {"size": size}).scalar_one()
+            line = connection.execute(sql("SELECT max(line) FROM anchor WHERE line < :size"), {"size": size}).scalar_one()
         if line is None:
             raise Unknown(f"the ledger's first {size} lines hold no anchor")
         return int(line)
 
     def anchor_covering(self, origin: str, size: int) -> Anchored | None:
         """The smallest anchored checkpoint of at least `size` lines, or None while there is none."""
-        sql = (
+        query = (
             "SELECT line, position, size FROM anchored WHERE log = (SELECT id FROM log WHERE origin = :origin)"
             " AND size >= :size ORDER BY size LIMIT 1"
         )
         with self._engine.connect() as connection:
-            row = connection.execute(text(sql), {"origin": origin, "size": size}).first()
+            row = connection.execute(sql(query), {"origin": origin, "size": size}).first()
         return Anchored(row.line, row.position, origin, row.size) if row else None
 
     def anchor_proof(self, anchored: Anchored) -> str:
         """The text of `anchor.proof`: that a device's checkpoint is a leaf of the anchor's tree."""
-        sql = "SELECT origin, anchored.size FROM anchored JOIN log ON log.id = anchored.log WHERE line = :line ORDER BY position"
+        query = "SELECT origin, anchored.size FROM anchored JOIN log ON log.id = anchored.log WHERE line = :line ORDER BY position"
         with self._engine.connect() as connection:
-            rows = list(connection.execute(text(sql), {"line": anchored.line}))
+            rows = list(connection.execute(sql(query), {"line": anchored.line}))
         bodies = []
         for row in rows:
             kept = self._logs.note_at(row.origin, row.size)
@@ -255,15 +255,15 @@ class Ledger:
 
     def custody(self, device: str, recording: str) -> list[Entry]:
         """The recording's custody lines, in order of `c`."""
-        sql = "SELECT line FROM entry WHERE device = :device AND recording = :recording ORDER BY c"
+        query = "SELECT line FROM entry WHERE device = :device AND recording = :recording ORDER BY c"
         with self._engine.connect() as connection:
-            found = [row.line for row in connection.execute(text(sql), {"device": device, "recording": recording})]
+            found = [row.line for row in connection.execute(sql(query), {"device": device, "recording": recording})]
         return [self.entry(index) for index in found]
 
     def entries(self, after: int = -1, limit: int = 100, *, newest: bool = False, **where: str | None) -> list[Entry]:
         """Lines that are no anchors: behind index `after` in order, or, `newest` first, before it. `where`: kind, device, recording."""
-        sql = _NEWEST if newest else _OLDEST
+        query = _NEWEST if newest else _OLDEST
         values = {"after": after, "limit": limit, **{name: where.get(name) for name in ("kind", "device", "recording")}}
         with self._engine.connect() as connection:
-            found = [row.line for row in connection.execute(text(sql), values)]
+            found = [row.line for row in connection.execute(sql(query), values)]
         return [self.entry(index) for index in found]

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from agent.core import merkle, note
-from server.database import Transaction
+from server.database import Transaction, sql
 from server.errors import Unknown
 from server.ledger import subtrees
 
@@ -109,9 +109,9 @@ class Logs:
         with self._engine.connect() as own:
             yield own
 
-    def _row(self, sql: str, values: Mapping[str, Any], connection: Connection | None = None) -> Any:
+    def _row(self, query: str, values: Mapping[str, Any], connection: Connection | None = None) -> Any:
         with self._reading(connection) as c:
-            return c.execute(text(sql), values).first()
+            return c.execute(sql(query), values).first()
 
     def _id(self, origin: str, connection: Connection | None = None) -> int:
         row = self._row("SELECT id FROM log WHERE origin = :origin", {"origin": origin}, connection)
@@ -122,7 +122,7 @@ class Logs:
     def origins(self) -> list[str]:
         """All logs, sorted by origin; the ledger among them."""
         with self._reading() as c:
-            return [row.origin for row in c.execute(text("SELECT origin FROM log ORDER BY origin"))]
+            return [row.origin for row in c.execute(sql("SELECT origin FROM log ORDER BY origin"))]
 
     def head(self, origin: str, connection: Connection | None = None) -> Head | None:
         """The log as it stands, or None where there is none."""
@@ -177,8 +177,8 @@ class Logs:
 
     @staticmethod
     def _holding(connection: Connection, log: int, index: int) -> Batch | None:
-        sql = "SELECT first, lines, note FROM batch WHERE log = :log AND first <= :index ORDER BY first DESC LIMIT 1"
-        row = connection.execute(text(sql), {"log": log, "index": index}).first()
+        query = "SELECT first, lines, note FROM batch WHERE log = :log AND first <= :index ORDER BY first DESC LIMIT 1"
+        row = connection.execute(sql(query), {"log": log, "index": index}).first()
         batch = Batch(row.first, row.lines.split(b"\n"), row.note) if row else None
         return batch if batch and index < batch.end else None
 
@@ -186,11 +186,11 @@ class Logs:
         """Whole batches from the one that holds line `first` on, at most `limit`."""
         with self._reading() as c:
             log = self._id(origin, c)
-            sql = (
+            query = (
                 "SELECT first, lines, note FROM batch WHERE log = :log AND first >= coalesce((SELECT max(first) FROM batch"
                 " WHERE log = :log AND first <= :index), 0) ORDER BY first LIMIT :limit"
             )
-            rows = c.execute(text(sql), {"log": log, "index": first, "limit": limit})
+            rows = c.execute(sql(query), {"log": log, "index": first, "limit": limit})
             found = [Batch(row.first, row.lines.split(b"\n"), row.note) for row in rows]
         return [batch for batch in found if batch.end > first]
 
@@ -213,19 +213,19 @@ class Logs:
 
     def forks(self, origin: str | None = None) -> list[dict[str, Any]]:
         """Checkpoints that contradict what is held, oldest first: origin, at, reason, size, note, held."""
-        sql = "SELECT origin, at, reason, fork.size, note, held FROM fork JOIN log ON log.id = fork.log"
+        query = "SELECT origin, at, reason, fork.size, note, held FROM fork JOIN log ON log.id = fork.log"
         with self._reading() as c:
-            rows = c.execute(text(sql + " ORDER BY fork.id"))
+            rows = c.execute(sql(query + " ORDER BY fork.id"))
             return [dict(row._mapping) for row in rows if origin in (None, row.origin)]  # noqa: SLF001  public by its documentation
 
 
 def keep_fork(transaction: Transaction, head: Head, held: str, **what: Any) -> bool:
     """Keep a contradicting checkpoint (at, reason, size, root, note, lines) once; whether it is new."""
-    sql = (
+    query = (
         "INSERT INTO fork (log, at, reason, size, root, note, held, lines) SELECT :log, :at, :reason, :size, :root, :note, :held,"
         " :lines WHERE (SELECT count(*) FROM fork WHERE log = :log) < :most ON CONFLICT DO NOTHING"
     )
-    return transaction.execute(sql, {"log": head.id, "held": held, "most": MAX_FORKS, **what}).rowcount == 1
+    return transaction.execute(query, {"log": head.id, "held": held, "most": MAX_FORKS, **what}).rowcount == 1
 
 
 MAX_FORKS = 1000

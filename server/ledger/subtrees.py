@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from agent.core import merkle
+from server.database import sql
 from server.errors import Unknown
 
 SMALL = 256
@@ -25,13 +26,13 @@ def lines(connection: Connection, log: int, first: int, end: int) -> list[bytes]
     """The lines [first, end) of a log; Unknown when it is shorter."""
     if first >= end:
         return []
-    sql = (
+    query = (
         "SELECT first, lines FROM batch WHERE log = :log AND first < :end AND first >= coalesce((SELECT max(first) FROM batch"
         " WHERE log = :log AND first <= :first), 0) ORDER BY first"
     )
     found: list[bytes] = []
     begin = first
-    for row in connection.execute(text(sql), {"log": log, "first": first, "end": end}):
+    for row in connection.execute(sql(query), {"log": log, "first": first, "end": end}):
         if not found:
             begin = row.first
         found.extend(row.lines.split(b"\n"))
@@ -57,8 +58,8 @@ def _hashed(connection: Connection, log: int, first: int, end: int) -> bytes:
 
 
 def _remembered(connection: Connection, log: int, first: int, leaves: int, keep: Keep | None) -> bytes:
-    sql = "SELECT hash FROM subtree WHERE log = :log AND leaves = :leaves AND first = :first"
-    row = connection.execute(text(sql), {"log": log, "leaves": leaves, "first": first}).first()
+    query = "SELECT hash FROM subtree WHERE log = :log AND leaves = :leaves AND first = :first"
+    row = connection.execute(sql(query), {"log": log, "leaves": leaves, "first": first}).first()
     if row is not None:
         return bytes(row.hash)
     if leaves == SMALL:

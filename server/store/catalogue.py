@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Engine, Row
 
+from server.database import sql
 from server.errors import Ambiguous, Unknown
 
 _PACKED = struct.Struct(">IQQIQQB32s")
@@ -123,17 +124,17 @@ class Catalogue:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def _all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row[Any]]:
+    def _all(self, query: str, values: Mapping[str, Any] | None = None) -> list[Row[Any]]:
         with self._engine.connect() as connection:
-            return list(connection.execute(text(sql), values or {}))
+            return list(connection.execute(sql(query), values or {}))
 
     # ----------------------------------------------------------------------- recordings
 
     def find(self, name: str) -> Recording:
         """The recording with this id; Unknown, or Ambiguous with the names to choose from."""
         device, _, ulid = name.rpartition(":")
-        sql = _RECORDINGS + "WHERE recording.recording = :recording AND (:device = '' OR device = :device) GROUP BY recording.id"
-        found = [_recording(row) for row in self._all(sql, {"recording": ulid, "device": device})]
+        query = _RECORDINGS + "WHERE recording.recording = :recording AND (:device = '' OR device = :device) GROUP BY recording.id"
+        found = [_recording(row) for row in self._all(query, {"recording": ulid, "device": device})]
         if not found:
             raise Unknown(f"there is no recording {name[:80]} here")
         if len(found) > 1:
@@ -155,52 +156,52 @@ class Catalogue:
 
     def counts(self) -> dict[str, int]:
         """How many recordings are in each state."""
-        sql = """SELECT CASE WHEN stored_entry IS NOT NULL THEN 'stored' WHEN stop_line IS NULL THEN 'recording' ELSE 'uploading' END
+        query = """SELECT CASE WHEN stored_entry IS NOT NULL THEN 'stored' WHEN stop_line IS NULL THEN 'recording' ELSE 'uploading' END
             AS state, count(*) AS number FROM recording GROUP BY 1"""
-        return {row.state: row.number for row in self._all(sql)}
+        return {row.state: row.number for row in self._all(query)}
 
     def unlisted(self, limit: int = 100) -> list[Recording]:
         """Recordings whose `start` the ledger does not have yet."""
-        sql = _RECORDINGS + "WHERE started_entry IS NULL GROUP BY recording.id ORDER BY recording.id LIMIT :limit"
-        return [_recording(row) for row in self._all(sql, {"limit": limit})]
+        query = _RECORDINGS + "WHERE started_entry IS NULL GROUP BY recording.id ORDER BY recording.id LIMIT :limit"
+        return [_recording(row) for row in self._all(query, {"limit": limit})]
 
     def complete(self, limit: int = 100) -> list[Recording]:
         """Recordings that have ended, are not stored yet, and of which nothing is missing."""
-        sql = (
+        query = (
             _RECORDINGS  # noqa: S608  two constants
             + """WHERE stop_line IS NOT NULL AND stored_entry IS NULL AND irregular = 0 AND started_entry IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM track x JOIN fragment f ON f.track = x.id
                 WHERE x.recording = recording.id AND f.held = 0 AND f.lost = 0)
             GROUP BY recording.id ORDER BY recording.id LIMIT :limit"""
         )
-        return [_recording(row) for row in self._all(sql, {"limit": limit})]
+        return [_recording(row) for row in self._all(query, {"limit": limit})]
 
     def unpurged(self, device: str, limit: int) -> list[Recording]:
         """Stored recordings of a device that it has not purged, the newest first: whose receipts it may be missing."""
-        sql = (
+        query = (
             _RECORDINGS
             + """WHERE device = :device AND stored_entry IS NOT NULL AND purged_at IS NULL
             GROUP BY recording.id ORDER BY recording.id DESC LIMIT :limit"""
         )
-        return [_recording(row) for row in self._all(sql, {"device": device, "limit": limit})]
+        return [_recording(row) for row in self._all(query, {"device": device, "limit": limit})]
 
     def marks(self, recording: int) -> list[dict[str, Any]]:
         """Marks in order: line, at, label."""
-        sql = "SELECT line, at, label FROM mark WHERE recording = :recording ORDER BY line"
-        return [row._asdict() for row in self._all(sql, {"recording": recording})]
+        query = "SELECT line, at, label FROM mark WHERE recording = :recording ORDER BY line"
+        return [row._asdict() for row in self._all(query, {"recording": recording})]
 
     def gaps(self, recording: int) -> list[dict[str, Any]]:
         """Stated gaps in order: line, track, begins and lost in ms of media time, reason."""
-        sql = "SELECT line, track, begins, lost, reason FROM gap WHERE recording = :recording ORDER BY line"
-        return [row._asdict() for row in self._all(sql, {"recording": recording})]
+        query = "SELECT line, track, begins, lost, reason FROM gap WHERE recording = :recording ORDER BY line"
+        return [row._asdict() for row in self._all(query, {"recording": recording})]
 
     # ----------------------------------------------------------------------- tracks and fragments
 
     def tracks(self, recording: int) -> list[Track]:
         """The recording's tracks in order of their lines."""
-        sql = """SELECT id, track, media, codecs, width, height, rate, source, fragments, bytes, held, held_bytes, duration
+        query = """SELECT id, track, media, codecs, width, height, rate, source, fragments, bytes, held, held_bytes, duration
             FROM track WHERE recording = :recording ORDER BY id"""
-        return [Track(**row._asdict()) for row in self._all(sql, {"recording": recording})]
+        return [Track(**row._asdict()) for row in self._all(query, {"recording": recording})]
 
     def track(self, recording: int, name: str) -> Track:
         """One track by its name; Unknown where the recording has none."""
@@ -211,9 +212,9 @@ class Catalogue:
 
     def fragments(self, track: int, first_offset: int = 0, limit: int = 1 << 30) -> list[Fragment]:
         """Fragments in order of `seq`, from those at byte `first_offset` on."""
-        sql = """SELECT seq, line, offset, bytes, sha256, pts, duration, held, lost FROM fragment
+        query = """SELECT seq, line, offset, bytes, sha256, pts, duration, held, lost FROM fragment
             WHERE track = :track AND offset >= :first ORDER BY seq LIMIT :limit"""
-        rows = self._all(sql, {"track": track, "first": first_offset, "limit": limit})
+        rows = self._all(query, {"track": track, "first": first_offset, "limit": limit})
         if rows:
             return [Fragment(**{**row._asdict(), "held": bool(row.held), "lost": bool(row.lost)}) for row in rows]
         packed = self._all("SELECT packed FROM track WHERE id = :id AND packed IS NOT NULL", {"id": track})

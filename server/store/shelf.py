@@ -1,7 +1,7 @@
 """Writes the catalogue: what a journal's lines say about recordings, and which bytes are held.
 
 Rules:
-- A Shelf lives for one transaction of the catalogue's writer; `close` writes what it has gathered.
+- A Shelf lives for one transaction of the catalogue's writer, its only one; `close` writes what it has gathered.
 - It believes only lines that are cosigned, and of those only what fits: a second `start`, a fragment whose bytes would lie
   upon another's, a name that can't be a file's … are *irregular*: counted at the recording, which then is never `stored`.
 - A fragment is *under a gap* when a later `gap` line names exactly its time, or a span that holds it.
@@ -22,6 +22,8 @@ RECORDING_NAME = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 """A ULID (Crockford's base 32)."""
 MAX_TRACK_BYTES = 1 << 40
 MAX_TRACKS = 256
+MAX_OPEN = 8192
+"""Recordings that are remembered between transactions."""
 
 ADD_FRAGMENTS = """INSERT INTO fragment (track, seq, line, offset, bytes, sha256, pts, duration)
     VALUES (:track, :seq, :line, :offset, :bytes, :sha256, :pts, :duration)"""
@@ -52,13 +54,39 @@ class _Recording:
     tracks: dict[str, _Track] = field(default_factory=dict)
 
 
+class Open:
+    """Recordings that are being made, as the catalogue has them: remembered between transactions, forgotten when one fails."""
+
+    def __init__(self) -> None:
+        self._recordings: dict[tuple[str, str], _Recording] = {}
+
+    def forget(self) -> None:
+        """The catalogue may not hold what was believed."""
+        self._recordings = {}
+
+    def get(self, key: tuple[str, str]) -> _Recording | None:
+        """What is known of a recording that has not stopped."""
+        return self._recordings.get(key)
+
+    def remember(self, recordings: dict[tuple[str, str], _Recording]) -> None:
+        """Keep those that have not stopped."""
+        if len(self._recordings) > MAX_OPEN:
+            self._recordings = {}
+        for key, one in recordings.items():
+            if one.stop_line is None:
+                self._recordings[key] = one
+            else:
+                self._recordings.pop(key, None)
+
+
 class Shelf:
     """What one transaction adds. Methods take the line's index and members as `agent.core.lines` read them."""
 
-    def __init__(self, transaction: Transaction, max_fragment: int) -> None:
+    def __init__(self, transaction: Transaction, max_fragment: int, known: Open) -> None:
         self._transaction = transaction
         self._max_fragment = max_fragment
-        self._recordings: dict[tuple[str, str], _Recording | None] = {}
+        self._known = known
+        self._recordings: dict[tuple[str, str], _Recording] = {}
         self._fragments: list[dict[str, Any]] = []
         self.irregular: list[str] = []
         """What did not fit, a word each."""
@@ -68,20 +96,22 @@ class Shelf:
 
     def _recording(self, origin: str, device: str, name: str) -> _Recording | None:
         key = (device, name)
-        if key not in self._recordings:
-            sql = "SELECT id, origin, stop_line, stored_entry FROM recording WHERE device = :device AND recording = :recording"
-            row = self._transaction.execute(sql, {"device": device, "recording": name}).first()
-            self._recordings[key] = _Recording(row.id, row.origin, row.stop_line, row.stored_entry is not None) if row else None
-            if row:
-                self._load_tracks(self._recordings[key])
-        found = self._recordings[key]
-        return found if found is not None and found.origin == origin else None
+        found = self._recordings.get(key) or self._known.get(key) or self._load(device, name)
+        if found is None or found.origin != origin:
+            return None
+        self._recordings[key] = found
+        return found
 
-    def _load_tracks(self, recording: _Recording | None) -> None:
-        assert recording is not None
+    def _load(self, device: str, name: str) -> _Recording | None:
+        sql = "SELECT id, origin, stop_line, stored_entry FROM recording WHERE device = :device AND recording = :recording"
+        row = self._transaction.execute(sql, {"device": device, "recording": name}).first()
+        if row is None:
+            return None
+        found = _Recording(row.id, row.origin, row.stop_line, row.stored_entry is not None)
         sql = "SELECT id, track, media, fragments, bytes, next_offset, duration FROM track WHERE recording = :recording"
-        for row in self._transaction.execute(sql, {"recording": recording.id}):
-            recording.tracks[row.track] = _Track(row.id, row.media, row.fragments, row.bytes, row.next_offset, row.duration)
+        for one in self._transaction.execute(sql, {"recording": row.id}):
+            found.tracks[one.track] = _Track(one.id, one.media, one.fragments, one.bytes, one.next_offset, one.duration)
+        return found
 
     def _odd(self, what: str, recording: _Recording | None = None) -> None:
         self.irregular.append(what)
@@ -137,7 +167,6 @@ class Shelf:
         if self._transaction.execute(sql, values).rowcount == 0:
             self._odd("doubled-start")
             return
-        self._recordings.pop((device, name), None)
         self.started += 1
 
     def _track(self, recording: _Recording, members: dict[str, Any]) -> None:
@@ -211,12 +240,15 @@ class Shelf:
         grown = [
             {"id": t.id, "fragments": t.fragments, "bytes": t.bytes, "next_offset": t.next_offset, "duration": t.duration}
             for recording in self._recordings.values()
-            if recording is not None
             for t in recording.tracks.values()
             if t.changed
         ]
         if grown:
             self._transaction.execute(GROW_TRACK, grown)
+        for recording in self._recordings.values():
+            for t in recording.tracks.values():
+                t.changed = False
+        self._known.remember(self._recordings)
         if progress:
             sql = "INSERT INTO progress (origin, indexed) VALUES (:origin, :indexed) ON CONFLICT (origin) DO UPDATE SET indexed = :indexed"
             self._transaction.execute(sql, [{"origin": origin, "indexed": indexed} for origin, indexed in progress.items()])
