@@ -170,10 +170,11 @@ def media(source: Source, found: Found) -> tuple[list[Track], list[Member]]:
     """The tracks with what is held of them, and their files."""
     tracks: list[Track] = []
     members: list[Member] = []
-    for begun in found.of("track"):
+    for begun in _first(found.of("track"), "track"):
         if begun["media"] not in EXTENSIONS:
             raise ExportError(f"{found.recording}: track {begun['track']} is {begun['media']}, which no package holds")
-        fragments = [m for m in found.of("fragment") if m["track"] == begun["track"]]
+        # A journal that contradicts itself is exported as it is; of two lines for one fragment the first counts.
+        fragments = _first([m for m in found.of("fragment") if m["track"] == begun["track"]], "seq")
         file = _File(source, found, begun["track"])
         held = [m["seq"] for m in sorted(fragments, key=lambda m: int(m["seq"])) if file.take(m)]
         track = Track(begun["track"], begun["media"], tuple(ranges_of(held)))
@@ -181,6 +182,14 @@ def media(source: Source, found: Found) -> tuple[list[Track], list[Member]]:
         if held:
             members.append(file.member(track.file))
     return tracks, members
+
+
+def _first(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The first row of each value of a member, in order."""
+    seen: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        seen.setdefault(row[name], row)
+    return list(seen.values())
 
 
 class _File:

@@ -170,7 +170,7 @@ def _tracks(subject: Subject) -> str:
                 _text(track["track"]),
                 f"{_text(track['media'])}<br><small>{_text(track['codecs'])}</small>",
                 _text(size),
-                f"{held[track['track']]} / {len(named)}",
+                f"{held.get(track['track'], 0)} / {len(named)}",
                 str(sum(m["bytes"] for m in named)),
                 _text(span(sum(m["duration"] for m in named))),
             )

@@ -58,8 +58,8 @@ def check_not_before(check: Check, bag: Bag, recording: Recording, proofs: Ledge
     anchor = proofs.read(bag, BEACON_ANCHOR)
     if anchor.members["kind"] != "anchor" or anchor.body != known:
         raise MisfitError(BEACON_ANCHOR, "expected an anchor line, proved under the beacon's checkpoint")
-    if not trusted:
-        proofs.distrust(check, BEACON, anchor.signers)
+    if not trusted or not anchor.trusted:
+        proofs.distrust(check, BEACON if not trusted else BEACON_ANCHOR, anchor.signers)
         return None
     at, by = _dated(anchor, proofs, keys)
     check.figures = {"not_before": at, "by": by, "ledger_size": anchor.size}

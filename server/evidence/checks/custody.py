@@ -15,6 +15,7 @@ from agent.core.errors import LineError
 from server.evidence.bag import Bag
 from server.evidence.claims import Claims
 from server.evidence.errors import MisfitError, MissingError
+from server.evidence.manifest import MAX_FILE
 from server.evidence.text import utc
 from server.evidence.verdict import Check
 
@@ -23,7 +24,6 @@ from .proofs import LedgerLine, LedgerProofs
 from .sequence import Recording
 
 FILE = "data/custody.jsonl"
-MAX_CUSTODY = 256 << 20
 
 
 def check_custody(check: Check, bag: Bag, claims: Claims, journal: Journal, recording: Recording, proofs: LedgerProofs) -> None:
@@ -58,7 +58,7 @@ def check_custody(check: Check, bag: Bag, claims: Claims, journal: Journal, reco
 
 
 def _raw(bag: Bag) -> list[bytes]:
-    data = bag.read(FILE, MAX_CUSTODY)
+    data = bag.read(FILE, MAX_FILE[FILE])
     if not data.endswith(b"\n"):
         raise MissingError(FILE, "torn, or empty: its last line has no end")
     return data[:-1].split(b"\n")

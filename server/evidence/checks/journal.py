@@ -18,13 +18,12 @@ from server.evidence.bag import Bag
 from server.evidence.claims import Claims
 from server.evidence.errors import MisfitError
 from server.evidence.keys import MAX_PROOF, checkpoint_of
+from server.evidence.manifest import MAX_FILE
 from server.evidence.reading import meaning
 from server.evidence.verdict import Check
 
 LINES = "data/journal.jsonl"
 PROOF = "data/journal.proof"
-
-MAX_JOURNAL = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def _proof(bag: Bag) -> note.RangeProof:
 
 
 def _raw_lines(bag: Bag) -> list[bytes]:
-    data = bag.read(LINES, MAX_JOURNAL)
+    data = bag.read(LINES, MAX_FILE[LINES])
     if not data.endswith(b"\n"):
         raise MisfitError(LINES, "torn: its last line has no end")
     rows = data[:-1].split(b"\n")
