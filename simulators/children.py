@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ class Child:
         """Start `python -m <arguments>`; with `ready`, wait for its JSON line and give it back. ProcessError when it ends before."""
         with _opened(log) as said:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "simulators.leash", sys.executable, "-m", *arguments,
+                sys.executable, "-m", "simulators.leash", str(os.getpid()), sys.executable, "-m", *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE if ready else said, stderr=said,
                 cwd=ROOT, start_new_session=True, limit=MAX_LINE_BYTES,
             )  # fmt: skip

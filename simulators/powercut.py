@@ -243,6 +243,7 @@ class SimulatedFiles:
     def sync_folder(self, path: Path) -> None:
         """Make the names in the folder durable."""
         with self._lock:
+            self._folder(path)
             if self._begin(Operation("sync_folder", path)):
                 self._sync_names(path)
 
@@ -296,6 +297,8 @@ class SimulatedFiles:
 
     def make_folder(self, path: Path) -> None:
         with self._lock:
+            if path in self._names:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
             if path not in self._folders:
                 self._begin(Operation("make_folder", path))
                 self._folders |= {path, *path.parents}
@@ -311,6 +314,8 @@ class SimulatedFiles:
     def list(self, path: Path) -> Sequence[str]:
         with self._lock:
             self._reading(path)
+            if path in self._names:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
             entries = {entry.name for entry in self._names if entry.parent == path}
             return sorted(entries | {folder.name for folder in self._folders if folder.parent == path and folder != path})
 
@@ -324,6 +329,11 @@ class SimulatedFiles:
     def _reading(self, path: Path) -> None:
         if not self.powered:
             raise PowerCut(f"read {path.name}: the power is gone")
+
+    def _folder(self, path: Path) -> None:
+        self._reading(path)
+        if path not in self._folders:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
     def _content(self, path: Path) -> _Content:
         self._reading(path)

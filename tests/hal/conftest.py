@@ -9,8 +9,8 @@ import pytest
 
 from hal.drivers import linux
 from simulators import battery, buttons, camera, clock, indicator, locator, media, microphone
-from simulators.disk import MemoryFiles
 from simulators.pace import ManualClock
+from simulators.powercut import SimulatedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ BATTERIES: dict[str, Callable[[], Any]] = {
     "linux": linux.Battery,
     "simulated": lambda: battery.Battery(CLOCK, percent=40, charging=False, percent_per_hour=10),
 }
-FILES: dict[str, Callable[[], Any]] = {"linux": linux.Files, "memory": MemoryFiles}
+FILES: dict[str, Callable[[], Any]] = {"linux": linux.Files, "simulated": SimulatedFiles}
 
 
 @pytest.fixture(params=CAMERAS)
