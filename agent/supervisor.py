@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING
 from agent.core.backoff import Backoff
 
 if TYPE_CHECKING:
-    from agent.pipeline import Pipeline
+    from agent.pipeline.wiring import Pipeline
 
 log = logging.getLogger(__name__)
 
 RESTART_FIRST_MS = 200
 RESTART_MAX_MS = 30_000
 JOIN_WITHIN_S = 5.0
+LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,12 @@ class Daemon:
 DAEMONS = (
     Daemon("journal", lambda p: p.clerk.step, 0, "last"),
     Daemon("buttons", lambda p: p.buttons.step, 0, "first"),
+    Daemon("orders", lambda p: p.orders.step, 0, "first"),
     Daemon("position", lambda p: p.position.step, 0, "last"),
-    Daemon("duty", lambda p: p.duty.step, 0.25, "last"),
-    Daemon("exchange", lambda p: p.exchange.step, 0, "last"),
-    Daemon("handshake", lambda p: p.greeter.step, 0.25, "last"),
-    Daemon("upload", lambda p: p.uploader.step, 0.1, "last"),
+    Daemon("duty", lambda p: p.duty.step, 0.1, "last"),
+    Daemon("exchange", lambda p: p.upward.exchange_step, 0, "last"),
+    Daemon("handshake", lambda p: p.upward.greet_step, 0.2, "last"),
+    Daemon("upload", lambda p: p.upward.upload_step, 0, "last"),
     Daemon("purge", lambda p: p.purger.step, 5, "last"),
 )
 
@@ -105,21 +107,30 @@ class Supervisor:
         return daemon.period_s
 
 
-def run(pipeline: Pipeline) -> int:
-    """Run until SIGTERM or SIGINT, then end in order; the exit status."""
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+AGAIN = -1
+"""The pipeline ended because only the next journal can go on: make it anew."""
+
+
+def run(pipeline: Pipeline, asked: threading.Event) -> int:
+    """Run until `asked`, then end in order; the exit status, or AGAIN."""
     supervisor = Supervisor(pipeline)
     pipeline.start(supervisor.faults)
     supervisor.start()
     log.info("running", extra={"origin": pipeline.origin})
-    while not asked.wait(1):
-        pass  # a wait without end would not see the signal on every platform
+    while not asked.wait(LOOK_S) and not pipeline.must_restart:
+        pass  # a wait without end would not see a signal on every platform
     log.info("stopping")
     supervisor.end("first")
     pipeline.stop_recording("signal")
     supervisor.end("last")
     pipeline.close()
     log.info("stopped")
-    return 0
+    return AGAIN if pipeline.must_restart and not asked.is_set() else 0
+
+
+def listen() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    return asked

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.capture.events import Alarm, Event, FragmentMade, GapFound, Marked, RecordingStarted, RecordingStopped, TrackBegun
+from agent.capture.events import Alarm, FragmentMade, GapFound, Marked, RecordingStarted, RecordingStopped, TrackBegun
 from agent.journal.errors import JournalError, Storage
 from agent.pipeline.due import beacon_due, fix_due
 from agent.pipeline.losses import Losses
@@ -56,9 +56,9 @@ class Rules:
 
 
 class Clerk:
-    """The only writer. `post` and `seen` are for every thread, `step` for one."""
+    """The only writer. `post` and `seen` are for every thread, `step` for one; capture puts its events into the tray itself."""
 
-    def __init__(self, scribe: Scribe, rules: Rules, beacon: str | None = None) -> None:
+    def __init__(self, scribe: Scribe, rules: Rules, tray: Tray, beacon: str | None = None) -> None:
         self.running: Running | None = None
         self.known_beacon = beacon
         self.written_beacon = beacon
@@ -67,7 +67,7 @@ class Clerk:
         self.newest_fix: Fix | None = None
         self._scribe = scribe
         self._rules = rules
-        self._tray = Tray()
+        self._tray = tray
         self._again: list[Thing] = []
         self._fix: Fix | None = None
         self._last_fix: Fix | None = None
@@ -88,10 +88,6 @@ class Clerk:
     def post(self, entry: Entry) -> None:
         """Put something on record, soon."""
         self._tray.put(entry)
-
-    def emit(self, event: Event) -> None:
-        """Put an event of capture on record, soon; waits while too many bytes wait for the disk."""
-        self._tray.put_when_room(event)
 
     def seen(self, fix: Fix) -> None:
         """A position; it goes on record while recording, with what is written next."""
@@ -165,7 +161,7 @@ class Clerk:
 
     def _settle(self, things: list[Thing]) -> None:
         """What follows from being durable."""
-        self.trouble = ""
+        self._recover()
         for thing in things:
             if isinstance(thing, Entry):
                 if thing.durable is not None:
@@ -231,6 +227,12 @@ class Clerk:
                 self._losses.add(thing, on_record=self._on_record)
         self._rules.happened("storage", str(error))
 
+    def _recover(self) -> None:
+        """The disk took something again."""
+        if self.trouble:
+            self.trouble = ""
+            self._rules.happened("storage-over", "")
+
     def _on_record(self, recording: str) -> bool:
         return recording in self._scribe.journal.story.open
 
@@ -257,9 +259,10 @@ class Clerk:
             except JournalError as error:
                 self.refused[type(error).__name__] += 1
                 log.exception("a loss could not be put on record", extra={"recording": recording})
+            else:
+                self._recover()
             self._losses.done(recording)
             self._stopped(recording)
-        self.trouble = "" if not self._losses else self.trouble
 
     def _refuse(self, things: list[Thing], error: JournalError) -> None:
         self.refused[type(error).__name__] += 1

@@ -107,15 +107,19 @@ class Uploader:
         self._held_back.clear()
         self._aside.clear()
 
-    def close(self) -> None:
-        """End requests that wait for bandwidth and let the others finish."""
+    def halt(self) -> None:
+        """Begin no more requests, and end those that wait for bandwidth."""
         self._stopping.set()
+
+    def close(self) -> None:
+        """Let what is on its way finish, and begin nothing more."""
+        self.halt()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def step(self) -> str:
         """Send up to `parallel` requests of what waits; what it did, empty when there was nothing to do."""
         now = self._up_us()
-        if now < self._not_before_us:
+        if now < self._not_before_us or self._stopping.is_set():
             return ""
         groups = self._ripe_groups(now)
         if not groups:

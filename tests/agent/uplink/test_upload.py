@@ -38,6 +38,8 @@ class Piece:
     offset: int
     bytes: int
     sha256: str
+    pts: int = 0
+    duration: int = 1_000
 
 
 class Disk:

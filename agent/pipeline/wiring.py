@@ -1,0 +1,229 @@
+"""A recorder put together: every stage made once and handed what it needs; the flow is the tree.
+
+    camera, microphone → recorder → tray → clerk → scribe (journal, media) → index → exchange, uploader ⇢ server
+
+Rules:
+- Recording comes first: camera and microphone run before recovery has read a line, so that the seconds before the first press
+  are there; nothing on the way from the press to the disk waits for the network.
+- What can't be had (no camera, no certificate, no broker) is said by lamp, log and `status`; the rest works.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from agent import health
+from agent.capture.errors import CaptureError
+from agent.capture.overlay import OverlayText
+from agent.capture.recorder import Recorder
+from agent.capture.settings import CaptureSettings
+from agent.core.errors import SessionError
+from agent.pipeline.clerk import Clerk, Rules
+from agent.pipeline.duty import Duty, Figures
+from agent.pipeline.evidence import Evidence, open_evidence, succeed
+from agent.pipeline.hands import Buttons, Position
+from agent.pipeline.orders import Orders
+from agent.pipeline.purger import Purger
+from agent.pipeline.state import State
+from agent.pipeline.tray import Entry, Tray
+from agent.pipeline.upward import Upward
+from agent.uplink.ports import Surroundings
+from hal.drivers.linux import Files
+
+if TYPE_CHECKING:
+    from agent.config import Settings
+    from agent.pipeline.enrolment import Enrolment
+    from hal.board import Board
+
+log = logging.getLogger(__name__)
+
+FLUSH_WITHIN_S = 30.0
+
+
+class Pipeline:
+    """One enrolled recorder; `step` functions of its parts are the supervisor's to call."""
+
+    def __init__(self, settings: Settings, enrolment: Enrolment, board: Board) -> None:
+        self.settings, self.board = settings, board
+        self.state = State()
+        self.faults: Counter[str] = Counter()
+        self._tray = Tray()
+        self.recorder = self._make_recorder()
+        files = Files()
+        self._wake: Callable[[], None] = lambda: None
+        self.evidence = open_evidence(settings.state, enrolment, files, board.clock, self._changed)
+        self.enrolment = self.evidence.enrolment
+        self.clerk = self._make_clerk()
+        self.orders = Orders(self.recorder, self.clerk, self.state, lambda: self.upward.uploader)
+        around = Surroundings(board.clock.up_us, board.clock.wall_ms, random.random)
+        self.upward = Upward(settings, self.evidence, self.clerk, self.orders, self.state, self._reports(), around)
+        self._wake = self.upward.wake
+        self.buttons = Buttons(board.button, self.recorder, self.state)
+        self.position = Position(board.locator, self.clerk, self.state)
+        figures = Figures(self._waiting_bytes, lambda: self.upward.online, self.evidence.media.free_bytes)
+        self.duty = Duty(board, settings, self.clerk, self.recorder, self.state, figures)
+        self.purger = Purger(
+            self.clerk, self.evidence.index, self.evidence.receipts, settings.storage, figures.free_bytes, lambda: self.upward.witness_s
+        )
+
+    @property
+    def origin(self) -> str:
+        """The journal that is written."""
+        return self.enrolment.origin
+
+    # ----------------------------------------------------------------- making
+
+    def _make_recorder(self) -> Recorder | None:
+        """Begin to look and listen; None where there is neither camera nor microphone."""
+        chosen, buttons, overlay = self.settings.capture, self.settings.buttons, self.settings.overlay
+        capture = CaptureSettings(
+            track=chosen.track,
+            pre_event_s=chosen.pre_event_s,
+            post_event_s=chosen.post_event_s,
+            fragment_ms=chosen.fragment_ms,
+            start_by=buttons.start,
+            stop_by=buttons.stop,
+            mark_by=buttons.mark,
+            still_by=buttons.still,
+            mark_label=buttons.mark_label,
+        )
+        label = OverlayText(overlay.device_number, overlay.officer_number, overlay.text, overlay.utc_offset_minutes)
+        for role, problem in self.board.missing.items():
+            self.state.alarm(role, f"no {role}")
+            log.error("missing", extra={"role": role, "why": str(problem)})
+        try:
+            recorder = Recorder(
+                self.board.camera,
+                self.board.microphone,
+                self.board.clock,
+                capture,
+                self._tray.put_when_room,
+                label if overlay.enabled else None,
+            )
+        except CaptureError as error:
+            log.error("nothing can be recorded", extra={"why": str(error)})  # noqa: TRY400 — the sentence says it all
+            self.state.alarm("camera", "no camera and no microphone")
+            return None
+        recorder.run_in_threads()
+        return recorder
+
+    def _make_clerk(self) -> Clerk:
+        rules = Rules(self.settings.duty.fix_every_ms, self.board.clock.up_us, self._happened)
+        return Clerk(self.evidence.scribe, rules, self._tray, _beacon_of(self.evidence))
+
+    def _reports(self) -> health.Reports:
+        backlog = self.evidence.index.backlog
+
+        def waiting() -> dict[str, int]:
+            now = backlog()
+            return {"lines": now.lines, "fragments": now.fragments, "bytes": now.bytes}
+
+        sources = health.Sources(
+            state=self.state,
+            recording=lambda: self.clerk.running.recording if self.clerk.running else None,
+            backlog=waiting,
+            counts=self._counts,
+            wall_ms=self.board.clock.wall_ms,
+            applied=lambda: self.evidence.scribe.journal.story.last_desired,
+        )
+        return health.Reports(sources, self.settings.path.read_bytes())
+
+    def _counts(self) -> dict[str, int]:
+        """Everything that was refused or failed, by a name that says where."""
+        counts = {f"refused.{name}": count for name, count in self.upward.refused.items()}
+        counts |= {f"journal.{name}": count for name, count in self.clerk.refused.items()}
+        counts |= {f"daemon.{name}": count for name, count in self.faults.items()}
+        return counts | self.upward.counts()
+
+    def _waiting_bytes(self) -> int:
+        return self.evidence.index.backlog().bytes
+
+    # ----------------------------------------------------------------- what happens
+
+    def _changed(self) -> None:
+        """Something became durable; the uplink is made after the journal, so it is asked for at the time."""
+        self._wake()
+
+    def _happened(self, what: str, detail: str) -> None:
+        """The clerk tells: what the officer should feel, and what stands until it is over."""
+        if what == "storage":
+            self.state.alarm("disk", "the disk refuses: recording ends")
+            threading.Thread(target=self._end, args=("storage",), name="end", daemon=True).start()
+        elif what == "storage-over":
+            if self.state.space == "good":
+                self.state.clear("disk")
+        elif what == "alarm":
+            self._alarm(detail)
+        else:
+            self.state.happened(what)
+
+    def _alarm(self, event: str) -> None:
+        """An event of capture that stands until its opposite comes, or passes at once."""
+        device, _, kind = event.rpartition("-")
+        if kind == "back":
+            self.state.clear(device)
+        elif kind == "lost":
+            self.state.alarm(device, f"{device} lost")
+        else:
+            self.state.happened("alarm")
+
+    def _end(self, trigger: str) -> None:
+        """End the recording, from a thread that may wait: the recorder hands its last fragments to the clerk."""
+        if self.recorder is not None:
+            try:
+                self.recorder.stop(trigger)
+            except SessionError:
+                log.info("no recording to end", extra={"trigger": trigger})
+
+    # ----------------------------------------------------------------- the supervisor's side
+
+    def start(self, faults: Counter[str]) -> None:
+        """Say what is due before anything else, and go on with what a power cut interrupted where that is wanted."""
+        self.faults = faults
+        if self.evidence.tampered:
+            self.state.alarm("journal", f"journal: {self.evidence.tampered}")
+        self.duty.look_at_clock()
+        if self.settings.agent.resume_after_power_loss and self.evidence.unfinished and self.recorder is not None:
+            self.recorder.start("resume", continues=self.evidence.unfinished[-1])
+
+    @property
+    def must_restart(self) -> str:
+        """Why only journal n+1 can go on; empty while this one can."""
+        return self.upward.contradicted
+
+    def stop_recording(self, trigger: str) -> None:
+        """End an open recording and everything that looks and listens."""
+        self.upward.halt()
+        if self.recorder is not None:
+            self.recorder.close(trigger)
+
+    def close(self) -> None:
+        """The last line, the farewell, and everything closed. No daemon runs any more."""
+        flushed = threading.Event()
+        self.clerk.post(Entry(lambda scribe: scribe.shutdown(), durable=flushed.set))
+        end_us = self.board.clock.up_us() + int(FLUSH_WITHIN_S * 1_000_000)
+        while not flushed.is_set() and self.board.clock.up_us() < end_us:
+            self.clerk.step()
+        self.upward.close()
+        self.evidence.close()
+        if self.must_restart:
+            succeed(self.settings.state, self.enrolment, Files(), self.must_restart)
+        self.duty.show()
+        self.board.close()
+
+
+def _beacon_of(evidence: Evidence) -> str | None:
+    """The newest ledger checkpoint on record."""
+    from agent.journal.story import parse
+
+    journal = evidence.scribe.journal
+    found = journal.story.governing.get("beacon")
+    if found is None or found[0] < journal.oldest:
+        return None
+    members = parse(journal.lines(found[0], found[0] + 1)[0])
+    return str(members["checkpoint"]) if members else None
