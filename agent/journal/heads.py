@@ -26,6 +26,7 @@ class Heads:
     `lines` counts the whole lines, `torn` the bytes behind them; `newest_fits` is also true where there is no checkpoint;
     `cosigned` is the size of the cosigned note. `candidate` is the size that the journal goes on from: of the newest
     checkpoint or cosigned note if the newest checkpoint fits, else of the cosigned one, else of the largest that fits.
+    `mend` is the segment whose range file is wrong though the lines before it are right.
     """
 
     checkpoints: Checkpoints
@@ -34,6 +35,7 @@ class Heads:
     newest_fits: bool
     cosigned: int | None
     candidate: int | None
+    mend: int | None
 
     @property
     def newest(self) -> Stored | None:
@@ -55,8 +57,10 @@ def read(folder: Path, origin: str, signer: Signer, files: Files) -> Heads:
     last = segments.read(files, folder, found[-1] if found else 0)
     wanted = {head.size for head in (newest, cosigned) if head is not None}
     roots = _roots(files, folder, wanted)
+    mend = None
     if newest is not None and roots.get(newest.size) != newest.root and newest.size <= last.end:
         roots = _roots(files, folder, wanted, trust=False)
+        mend = last.first if roots.get(newest.size) == newest.root else None
     fits = newest is None or roots.get(newest.size) == newest.root
     safe = cosigned.size if cosigned is not None and roots.get(cosigned.size) == cosigned.root else None
     candidate: int | None
@@ -66,7 +70,7 @@ def read(folder: Path, origin: str, signer: Signer, files: Files) -> Heads:
         candidate = safe
     else:
         candidate = _largest_fit(files, folder, checkpoints, last.end)
-    return Heads(checkpoints, last.end, len(last.torn), fits, cosigned.size if cosigned else None, candidate)
+    return Heads(checkpoints, last.end, len(last.torn), fits, cosigned.size if cosigned else None, candidate, mend)
 
 
 def lines_behind(folder: Path, files: Files, base: int) -> list[bytes]:

@@ -108,6 +108,8 @@ def recover(folder: Path, origin: str, signer: Signer, files: Files, media: Medi
         _set_aside(folder, files, shelf, found, end, plan.base, findings)
         findings.save(files, folder)
         _cut(folder, files, found, end, plan.base)
+        if found.mend is not None:
+            segments.write_begin(files, folder, *segments.begin_of(files, folder, found.mend, trust=False))
         journal = Journal(folder, origin, signer, files, seal=True)
         story = journal.story
         salvaged = _salvage(journal, media, files, shelf, findings, story)

@@ -13,7 +13,6 @@ Here it is decided from what was read; recovery reads, cuts and sets aside.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from typing import Any
 from agent.journal import boxes
 from agent.journal.journal import Journal
 from agent.journal.media import MediaFiles
-from agent.journal.story import Open, Story, Track, parse
+from agent.journal.story import Open, Story, Track, base, parse
 
 MAX_RECOVERED = 2
 NOMINAL_MS = 1_000
@@ -106,7 +105,7 @@ def running(tracks: dict[str, Track]) -> list[str]:
     newest: dict[str, str] = {}
     for name, track in tracks.items():
         if track.media in RUNNING:
-            newest[re.sub(r"-\d+$", "", name)] = name
+            newest[base(name)] = name
     return list(newest.values())
 
 

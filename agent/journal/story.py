@@ -13,6 +13,7 @@ What comes from anywhere else goes through `agent.core.kinds.meaning` first.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -143,7 +144,13 @@ def _start(story: Story, index: int, members: dict[str, Any]) -> None:
 
 def _track(story: Story, _index: int, members: dict[str, Any]) -> None:
     if (recording := story.open.get(members["recording"])) is not None:
-        recording.tracks[members["track"]] = Track(members["media"])
+        same = [track.known_to for name, track in recording.tracks.items() if base(name) == base(members["track"])]
+        recording.tracks[members["track"]] = Track(members["media"], known_to=max(same, default=0))
+
+
+def base(track: str) -> str:
+    """What a track and those that go on after it have in common: `front` of `front-2`."""
+    return re.sub(r"-\d+$", "", track)
 
 
 def _fragment(story: Story, _index: int, members: dict[str, Any]) -> None:
