@@ -21,6 +21,7 @@ from agent.errors import AgentError, NotEnrolled, SettingsError
 from agent.pipeline import enrolment, unenrolled
 from agent.pipeline.wiring import Pipeline
 from hal.board import Board, open_board
+from hal.contracts import Signal
 from hal.errors import HalError
 
 log = logging.getLogger("agent")
@@ -87,7 +88,12 @@ def run(settings: config.Settings) -> int:
 
 def _record(settings: config.Settings, mine: enrolment.Enrolment, board: Board, asked: Any) -> int:
     began = time.monotonic()
-    pipeline = Pipeline(settings, mine, board)
+    try:
+        pipeline = Pipeline(settings, mine, board)
+    except AgentError as error:
+        if board.indicator is not None:
+            board.indicator.show(Signal("alarm", "short-short-short", "short-short-short", ("ALARM", str(error))))
+        raise
     log.info("recovered", extra={"ms": int((time.monotonic() - began) * 1_000), "lines": pipeline.evidence.scribe.journal.size})
     return supervisor.run(pipeline, asked)
 

@@ -18,7 +18,7 @@ from agent.core.errors import SessionError
 from agent.pipeline.due import ClockNote, ClockRule, battery_state, beacon_due, clock_due, space_state, trusted
 from agent.pipeline.signals import Glance, signal
 from agent.pipeline.tray import Entry
-from hal.contracts import ClockReading, PowerReading
+from hal.contracts import ClockReading, PowerReading, Signal
 from hal.errors import HalError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from agent.pipeline.clerk import Clerk
     from agent.pipeline.state import State
     from hal.board import Board
-    from hal.contracts import Signal
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +181,14 @@ class Duty:
             discreet=self._settings.indicator.discreet,
         )
 
+    def dark(self) -> None:
+        """The recorder is off."""
+        if self._board.indicator is not None:
+            try:
+                self._board.indicator.show(Signal("off"))
+            except HalError as error:
+                log.warning("the indicator does not work", extra={"why": str(error)})
+
     def show(self) -> None:
         """Show what is, and play what happened."""
         indicator = self._board.indicator
@@ -199,4 +206,5 @@ class Duty:
             self._indicator_failed = True
             return
         self._indicator_failed = False
+        # a pattern is played once: what comes next has none, and must be shown though all else is the same
         self._shown = now if not (now.sound or now.vibration) else None

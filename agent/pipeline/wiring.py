@@ -209,11 +209,12 @@ class Pipeline:
         end_us = self.board.clock.up_us() + int(FLUSH_WITHIN_S * 1_000_000)
         while not flushed.is_set() and self.board.clock.up_us() < end_us:
             self.clerk.step()
+        why = self.must_restart
         self.upward.close()
+        self.duty.dark()
         self.evidence.close()
-        if self.must_restart:
-            succeed(self.settings.state, self.enrolment, Files(), self.must_restart)
-        self.duty.show()
+        if why:
+            succeed(self.settings.state, self.enrolment, Files(), why)
         self.board.close()
 
 
