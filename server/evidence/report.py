@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -30,10 +30,12 @@ small, .soft { color: var(--soft) } code { font: 13px ui-monospace, monospace; o
 .first { border-left: 4px solid var(--accent); background: var(--pale); padding: .8rem 1rem; margin: 1.2rem 0 }
 table { border-collapse: collapse; width: 100%; margin: .4rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line) }
-th { font-weight: 600; color: var(--soft) } td.n { text-align: right; font-variant-numeric: tabular-nums }
+th { font-weight: 600; color: var(--soft) } th.n, td.n { text-align: right; font-variant-numeric: tabular-nums }
 ul { padding-left: 1.2rem } li { margin: .25rem 0 }
 @media print { body { margin: 0; max-width: none; font-size: 11pt } h2 { break-after: avoid } tr, li { break-inside: avoid } }
 """
+
+MOST_COLUMNS = 8
 
 PROVED = (
     ("画面、声音和每条记录自设备签名后未被改动", "Picture, sound and every line are as the device signed them"),
@@ -101,11 +103,12 @@ def _text(value: object) -> str:
     return escape(plain(str(value)))
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Cells that are numbers stand to the right."""
-    cells = "".join(f"<th>{h}</th>" for h in head)
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers: Collection[int] = ()) -> str:
+    """A table; the columns in `numbers` stand to the right."""
+    kinds = [' class="n"' if i in numbers else "" for i in range(MOST_COLUMNS)]
+    cells = "".join(f"<th{kind}>{h}</th>" for h, kind in zip(head, kinds, strict=False))
     top = [f"<table><tr>{cells}</tr>"] if cells else ["<table>"]
-    body = ["".join(f'<td class="n">{c}</td>' if c.isdigit() else f"<td>{c}</td>" for c in row) for row in rows]
+    body = ["".join(f"<td{kind}>{c}</td>" for c, kind in zip(row, kinds, strict=False)) for row in rows]
     return "\n".join([*top, *(f"<tr>{row}</tr>" for row in body), "</table>"])
 
 
@@ -143,7 +146,7 @@ def _times(subject: Subject) -> str:
     clocks = [row.members for row in [*found.governing, *found.rows] if row.members["kind"] == "clock"]
     rows = [
         ("不早于 Not before", _text(utc(subject.not_before)) if subject.not_before is not None else "未知 unknown"),
-        ("不晚于 Not after", ", ".join(f"{_text(name)}: {_text(utc(seconds * 1000))}" for name, seconds in _cosigned(found)) or "–"),
+        ("不晚于 Not after", ", ".join(f"{_text(name)}: {_text(utc(seconds * 1000 + 999))}" for name, seconds in _cosigned(found)) or "–"),
         ("设备时钟：开始 Device clock: start", _text(utc(found.start.members["at"]))),
         ("设备时钟：结束 Device clock: stop", _text(utc(stops[0]["at"])) if stops else "无结束记录 no stop line"),
     ]
@@ -176,7 +179,7 @@ def _tracks(subject: Subject) -> str:
             )
         )
     head = ("轨道 Track", "格式 Format", "尺寸 Size", "片段 Fragments 有/应有 held/named", "字节 Bytes", "时长 Length")
-    return "<h2>轨道 Tracks</h2>" + _table(head, rows)
+    return "<h2>轨道 Tracks</h2>" + _table(head, rows, (3, 4, 5))
 
 
 def _events(subject: Subject) -> str:
@@ -202,7 +205,7 @@ def _custody(subject: Subject) -> str:
         )
         for m in subject.custody
     ]
-    return "<h2>保管链 Custody</h2>" + _table(("", "时间 Time", "事项 What", "何人 Who", "原因 Reason"), rows)
+    return "<h2>保管链 Custody</h2>" + _table(("", "时间 Time", "事项 What", "何人 Who", "原因 Reason"), rows, (0,))
 
 
 def _proofs() -> str:

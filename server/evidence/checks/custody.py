@@ -102,10 +102,14 @@ def _check_last(check: Check, proved: list[LedgerLine]) -> None:
 
 
 def _check_export(check: Check, claims: Claims, proved: list[LedgerLine]) -> None:
-    """Where the export line says which part it was, it is this one."""
+    """The export line says which part went out (`from` and `to` in ms of media time, or the whole): it must be this one."""
     last: dict[str, Any] = proved[-1].members
-    if last["kind"] == "export" and isinstance(last.get("part"), str) and (last["part"] == "excerpt") != claims.part:
-        check.tampered(FILE, f"the ledger exported {last['part']:.40}, the package claims {'an excerpt' if claims.part else 'the whole'}")
+    if last["kind"] != "export":
+        return
+    part = "from" in last or "to" in last
+    if part != claims.part:
+        stretch = f"an excerpt from {last.get('from')!r:.20} to {last.get('to')!r:.20} ms" if part else "the whole"
+        check.tampered(FILE, f"the ledger exported {stretch}, the package claims {'an excerpt' if claims.part else 'the whole'}")
 
 
 def _check_stored(check: Check, line: LedgerLine, journal: Journal, recording: Recording) -> None:

@@ -67,8 +67,8 @@ def scene(algorithm: int = note.ED25519, before_export: Callable[[World, Device]
 
 def export(world: World, device: Device, stretch: Stretch | None = None, recording: str = RECORDING) -> Package:
     """The package, with its own export line in the ledger."""
-    part = "whole" if stretch is None else "excerpt"
-    world.custody_line("export", device.name, recording, by="console", part=part)
+    what = {} if stretch is None else {"from": stretch.first_ms, "to": stretch.end_ms}
+    world.custody_line("export", device.name, recording, by="console", **what)
     return package.make(world, Wanted(device.origin, recording, device.starts[recording], stretch), b"verify.pyz in tests\n")
 
 

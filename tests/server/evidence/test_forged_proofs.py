@@ -166,7 +166,7 @@ def a_custody_proof_too_many(f: Forger) -> None:
 # --------------------------------------------------------------------------- claims
 
 
-@forgery("tampered", "the ledger exported whole")
+@forgery("tampered", "the ledger exported the whole")
 def the_whole_called_an_excerpt(f: Forger) -> None:
     f.claim(lambda claims: claims.update(part="excerpt"))
 
@@ -218,7 +218,7 @@ def test_an_excerpt_passed_off_as_whole(tmp_path):
     forger = Forger(tmp_path / "package", world, device)
     forger.claim(lambda claims: claims.update(part="whole"))
     forger.rebag()
-    judge(forger, "tampered", "the ledger exported excerpt")
+    judge(forger, "tampered", "the ledger exported an excerpt from 2500 to 4500 ms")
 
 
 def test_cosigned_before_it_can_have_begun(tmp_path):

@@ -94,7 +94,7 @@ def test_honest_packages_are_never_called_tampered(tmp_path_factory, events, sto
     if excerpt and teller.ms:
         first = data.draw(st.integers(0, teller.ms - 1))
         stretch = Stretch(first, data.draw(st.integers(first + 1, teller.ms + 1)))
-    world.custody_line("export", device.name, RECORDING, part="excerpt" if stretch else "whole")
+    world.custody_line("export", device.name, RECORDING, **({"from": stretch.first_ms, "to": stretch.end_ms} if stretch else {}))
     folder = Path(tmp_path_factory.mktemp("honest")) / "package"
     wanted = Wanted(device.origin, RECORDING, device.starts[RECORDING], stretch)
     if stretch is not None and not any(stretch.meets(*span) for span in teller.spans):

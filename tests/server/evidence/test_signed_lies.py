@@ -29,7 +29,7 @@ def tell(story: Story, folder: Path, *, beacon: bool = True) -> Report:
     device.cosign()
     world.anchor()
     world.custody_line("start", device.name, RECORDING)
-    world.custody_line("export", device.name, RECORDING, part="whole")
+    world.custody_line("export", device.name, RECORDING)
     package.make(world, Wanted(device.origin, RECORDING, device.starts[RECORDING])).write_folder(folder)
     return verify(str(folder), world.trusted)
 
