@@ -313,9 +313,7 @@ _LENIENT = _decodes(b"\xed\xa0\x80")
 
 def decode(data: bytes) -> str:
     """Text of strict UTF-8 (RFC 3629); LineError where it is not."""
-    if not _decodes(data):
-        raise LineError("not UTF-8")
-    if _LENIENT:
+    if _LENIENT or not _decodes(data):
         _check_utf8(data)
     return data.decode()
 

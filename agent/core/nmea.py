@@ -36,20 +36,26 @@ _DAY_MS = 86400000
 
 def sentence(line: bytes) -> "tuple[str, str, list[str]]":
     """Talker, kind and fields of one sentence, `$` to checksum; NmeaError `torn`, `checksum` or `garbage`."""
+    text = _checked(line)
+    fields = text.split(",")
+    address = fields.pop(0)
+    return address[:2], address[2:], fields
+
+
+def _checked(line: bytes) -> str:
+    """What stands between `$` and the checksum."""
     end = len(line) - 3
     if end < 1 or line[end] != 0x2A or line[0] != _DOLLAR:
         raise NmeaError("torn", "expected a sentence from $ to *hh")
     total = 0
-    for byte in line[1:end]:
-        if not 0x20 <= byte < 0x7F:
-            raise NmeaError("garbage", "expected printable ASCII, got byte %d" % byte)
-        total ^= byte
+    for index in range(1, end):
+        if not 0x20 <= line[index] < 0x7F:
+            raise NmeaError("garbage", "expected printable ASCII, got byte %d" % line[index])
+        total ^= line[index]
     given = line[end + 1 :].upper()
     if given != b"%02X" % total:
         raise NmeaError("checksum", "expected checksum %02X, got %r" % (total, given))
-    fields = line[1:end].decode().split(",")
-    address = fields.pop(0)
-    return address[:2], address[2:], fields
+    return line[1:end].decode()
 
 
 def _number(text: str, places: int) -> int:
@@ -205,10 +211,12 @@ class Parser:
 
     def _take(self, line: bytes, fixes: "list[dict[str, int | bool | None]]") -> None:
         try:
-            talker, kind, fields = sentence(line)
-            if talker not in TALKERS or kind not in KINDS:
+            text = _checked(line)
+            kind = text[2:5]
+            # Most sentences tell of satellites: they are not even taken apart.
+            if text[:2] not in TALKERS or kind not in KINDS or text[5:6] not in ("", ","):
                 return
-            values = values_of(kind, fields)
+            values = values_of(kind, text[6:].split(","))
         except NmeaError as error:
             self.errors[error.reason] += 1
             return

@@ -29,7 +29,7 @@ def new(at_ms: int, random10: bytes) -> str:
 def parse(text: str) -> "tuple[int, bytes]":
     """Milliseconds since 1970 and the 10 random bytes; CoreError when it is none."""
     if not is_ulid(text):
-        raise CoreError(f"expected a ULID of 26 characters 0-9 A-Z without I L O U, the first at most 7, got {text!r}")
+        raise CoreError(f"expected a ULID of 26 characters 0-9 A-Z without I L O U, the first at most 7, got {text[:80]}")
     value = 0
     for character in text:
         value = value << 5 | ALPHABET.index(character)
