@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,13 +32,16 @@ def program() -> str:
 
 
 class Mosquitto:
-    """A running broker; `log` is where it writes what it has to say. Ends with the `with` block or `stop()`."""
+    """A running broker; ends with the `with` block or `stop()`.
 
-    def __init__(self, deployment: Deployment, log: Path | None = None) -> None:
+    `log` is where it writes what it has to say, `prefix` the start of a command that becomes it.
+    """
+
+    def __init__(self, deployment: Deployment, log: Path | None = None, prefix: Sequence[str] = ()) -> None:
         self.deployment = deployment
         self.log = log or deployment.broker_folder / "mosquitto.log"
         with self.log.open("ab") as output:
-            command = [program(), "-c", str(deployment.broker_folder / "mosquitto.conf")]
+            command = [*prefix, program(), "-c", str(deployment.broker_folder / "mosquitto.conf")]
             # Its own session: Ctrl-C at the terminal reaches whoever started it, who stops it in the right order.
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
         try:

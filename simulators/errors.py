@@ -4,7 +4,8 @@ SimulatorError
 ├── WorldError    a line between a host and its devices is not one
 ├── ScriptError   a script's step is not one
 ├── MediaError    a clip, a voice or a font that was asked for is not there
-└── ProcessError  a child process did not start, or ended
+├── ProcessError  a child process did not start, or ended
+└── StoryError    the demonstration's recording did not come as far as it should
 """
 
 from __future__ import annotations
@@ -28,3 +29,7 @@ class MediaError(SimulatorError):
 
 class ProcessError(SimulatorError):
     """A child process did not start or ended unasked."""
+
+
+class StoryError(SimulatorError):
+    """A step of the demonstration's story did not come in time, or came otherwise than told."""
