@@ -6,7 +6,7 @@
 #   make check   all linters
 #   make bench   the figures that we promise
 #   make lock    pin new versions (constraints.txt, package-lock.json)
-#   make clean   remove what make made; recordings of the demonstration stay
+#   make clean   remove what make made; recordings and packages of the demonstration stay
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -79,5 +79,5 @@ lock: setup
 	@npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error > /dev/null
 
 clean:
-	@rm -rf .venv node_modules build out *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
