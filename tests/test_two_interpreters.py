@@ -59,8 +59,8 @@ def test_both_hold_every_vector() -> None:
     assert len(counted) == expected + len(["ecdsa"]) + signatures
 
 
-@pytest.mark.parametrize("check", ["check_lines", "check_merkle"])
-def test_both_build_the_same_lines_and_trees(check: str) -> None:
+@pytest.mark.parametrize("check", ["check_lines", "check_merkle", "check_rules"])
+def test_both_build_the_same_lines_and_trees_and_keep_the_same_rules(check: str) -> None:
     assert by_micropython(check) == by_cpython(check) != []
 
 
