@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -77,6 +78,9 @@ def write_folder(members: list[Member], folder: Path) -> None:
     beside = folder.with_name(folder.name + ".partial")
     try:
         beside.mkdir(parents=True)
+    except OSError as e:
+        raise ExportError(f"{beside}: {e.strerror or e}") from e
+    try:
         for member in members:
             _write(beside / member.name, member)
         for made in sorted({path.parent for path in beside.rglob("*")} | {beside}):
@@ -85,6 +89,8 @@ def write_folder(members: list[Member], folder: Path) -> None:
         _sync_folder(folder.parent)
     except OSError as e:
         raise ExportError(f"{e.filename or folder}: {e.strerror or e}") from e
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _write(path: Path, member: Member) -> None:
