@@ -1,0 +1,203 @@
+"""Clock, battery and space: what becomes a line, what ends a recording, and what the officer sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent import config
+from agent.pipeline.duty import Duty, Figures
+from agent.pipeline.state import State
+from hal.board import Board
+from hal.contracts import ClockReading, PowerReading
+from hal.errors import DeviceFault
+
+GIB = 1 << 30
+SETTINGS = b"""
+[server]
+url = "https://127.0.0.1:8443"
+[broker]
+host = "127.0.0.1"
+[storage]
+reserve_bytes = 1073741824
+stop_below_bytes = 67108864
+"""
+
+
+class Battery:
+    """A battery that shows what the test says, or fails."""
+
+    def __init__(self) -> None:
+        self.reading = PowerReading(80, charging=False)
+        self.fails = False
+
+    def read(self) -> PowerReading:
+        if self.fails:
+            raise DeviceFault("power: it does not answer")
+        return self.reading
+
+
+class Lamp:
+    """Keeps every signal."""
+
+    def __init__(self) -> None:
+        self.shown: list = []
+        self.fails = False
+
+    def show(self, signal) -> None:
+        if self.fails:
+            raise DeviceFault("indicator: it is broken")
+        self.shown.append(signal)
+
+    def close(self) -> None: ...
+
+
+class Recorder:
+    """As much of a recorder as duty knows."""
+
+    def __init__(self) -> None:
+        self.state = "idle"
+        self.stops: list[str] = []
+
+    def stop(self, trigger: str) -> None:
+        self.stops.append(trigger)
+        self.state = "stopping"
+
+
+class Room:
+    """Duty over a bench; `free` is the disk's free space."""
+
+    def __init__(self, bench) -> None:
+        self.bench, self.free, self.online = bench, 12 * GIB, True
+        self.battery, self.lamp, self.recorder, self.state = Battery(), Lamp(), Recorder(), State()
+        board = Board(bench.clock, power=self.battery, indicator=self.lamp)
+        figures = Figures(lambda: 3 << 20, lambda: self.online, lambda: self.free)
+        settings = config.parse(SETTINGS, Path("/settings.toml"))
+        self.duty = Duty(board, settings, bench.clerk, self.recorder, self.state, figures)
+
+    def turn(self, seconds: float = 1.0) -> list[str]:
+        """Let time pass, look, write; the kinds of the new lines."""
+        before = len(self.bench.kinds())
+        self.bench.clock.advance(seconds)
+        self.duty.step()
+        while len(self.bench.tray):
+            self.bench.clerk.step()
+        return self.bench.kinds()[before:]
+
+
+@pytest.fixture
+def room(bench) -> Room:
+    one = Room(bench)
+    one.turn()
+    return one
+
+
+def test_the_clock_is_said_first_and_then_when_it_changes(room, bench):
+    assert bench.kinds()[0] == "clock"
+    assert "clock" not in room.turn(600)
+    bench.clock.answer = ClockReading("none", 0, 0)
+    assert room.turn() == ["clock"]
+    assert not room.state.clock_trusted
+    assert "clock" in room.turn(3_600)
+    bench.start()
+    assert "clock" in room.turn(600)
+
+
+def test_a_beacon_is_written_when_the_first_is_known_and_hourly_when_it_is_news(room, bench):
+    bench.clerk.known_beacon = "evidence.example.gov/ledger\n5\nAAAA\n"
+    assert room.turn() == ["beacon"]
+    bench.clerk.known_beacon = "evidence.example.gov/ledger\n6\nAAAA\n"
+    assert "beacon" not in room.turn(1_800)
+    assert "beacon" in room.turn(1_900)
+    assert "beacon" not in room.turn(3_700)
+
+
+def test_the_battery_is_said_when_its_state_changes(room, bench):
+    for percent, expected in ((79, []), (15, ["power"]), (14, []), (16, ["power"])):
+        room.battery.reading = PowerReading(percent, charging=False)
+        assert room.turn() == expected
+    assert [line["event"] for line in bench.lines("power")] == ["good", "low", "good"]
+    room.battery.fails = True
+    assert room.turn() == ["power"]
+
+
+def test_a_battery_about_to_end_ends_the_recording_properly(room):
+    room.recorder.state = "recording"
+    room.battery.reading = PowerReading(3, charging=False)
+    room.turn()
+    assert room.recorder.stops == ["power"]
+    assert not room.state.may_record
+    room.battery.reading = PowerReading(3, charging=True)
+    room.turn()
+    assert room.state.may_record
+
+
+def test_a_disk_about_to_be_full_ends_the_recording(room, bench):
+    room.recorder.state = "recording"
+    room.free = GIB // 2
+    assert room.turn() == ["storage"]
+    assert room.recorder.stops == []
+    room.free = 60 << 20
+    room.turn()
+    assert room.recorder.stops == ["storage"]
+    assert not room.state.may_record
+    assert room.lamp.shown[-1].lamp == "alarm"
+    assert [line["event"] for line in bench.lines("storage")] == ["low", "full"]
+
+
+def test_a_recording_that_begins_on_a_full_disk_is_ended_again(room):
+    room.free = 60 << 20
+    room.turn()
+    room.recorder.state = "recording"
+    room.turn()
+    assert room.recorder.stops == ["storage"]
+
+
+def test_space_that_comes_back_ends_the_alarm(room):
+    room.free = 60 << 20
+    room.turn()
+    room.free = 12 * GIB
+    room.turn()
+    assert room.state.may_record
+    assert room.state.alarms == ()
+
+
+def test_lamp_and_screen_follow(room, bench):
+    assert room.lamp.shown[-1].lamp == "ready"
+    assert "battery 80 %" in room.lamp.shown[-1].screen
+    bench.start()
+    room.state.happened("start")
+    room.turn(3)
+    assert room.lamp.shown[-1].lamp == "recording"
+    assert room.lamp.shown[-1].vibration == "long"
+    room.turn(1)
+    assert room.lamp.shown[-1].screen[0] == "REC 00:00:04"
+    assert room.lamp.shown[-1].vibration == ""
+
+
+def test_two_things_that_happen_at_once_are_both_felt(room):
+    room.state.happened("mark")
+    room.state.happened("stop")
+    room.duty.show()
+    room.duty.show()
+    assert [one.vibration for one in room.lamp.shown[-2:]] == ["short", "long-long"]
+
+
+def test_the_same_is_not_shown_again(room):
+    count = len(room.lamp.shown)
+    room.duty.show()
+    room.duty.show()
+    assert len(room.lamp.shown) <= count + 1
+
+
+def test_a_broken_lamp_ends_nothing(room):
+    room.lamp.fails = True
+    room.free = GIB // 2
+    assert room.turn() == ["storage"]
+    room.duty.dark()
+    room.lamp.fails = False
+    room.turn()
+    assert room.lamp.shown[-1].lamp == "alarm"
+    room.duty.dark()
+    assert room.lamp.shown[-1].lamp == "off"
