@@ -8,9 +8,11 @@ Rules:
   plays (ISO/IEC 14496-12 8.16, CMAF ISO/IEC 23000-19).
 
 The muxer is libavformat's, by PyAV. Its options are chosen by measurement (tests hold it): of the variants with and without `cmaf`,
-`delay_moov`, `frag_discont` and `use_editlist=0`, fed with sound that begins 8 ms after the picture, only those with `frag_discont`
-keep every sample of both tracks within 0.01 ms of what went in. The others pull the sound forward to 0 (8 ms here, at most one AAC
-frame), or hold the moov back until the first fragment; without `frag_discont`, pictures with B frames come one frame early.
+`delay_moov`, `frag_discont` and `use_editlist=0`, fed with tracks that begin after 0 (sound 8 ms after the picture, a camera that comes
+later), only those with `frag_discont` and without `delay_moov` keep every sample where it was put, within 0.01 ms, and write the init
+segment at once. The others pull a track's beginning forward to 0, or hold `moov` back until the first fragment is whole. With `cmaf` frames
+that are shown out of order (B frames) stand right by the standard, without an edit list; FFmpeg's own demuxer shows them one frame late
+all the same, so a camera should have none. Packets wait for the other track's next one: a fragment is whole two frames after its end.
 
 What is missing in between is not decided here (`gaps`), nor which packets belong to a recording (`recording`).
 """

@@ -117,7 +117,8 @@ class Recorder:
             if trigger is None:
                 chosen = self._settings
                 trigger = self._triggers[button] = Trigger(chosen.debounce_ms, chosen.long_ms, chosen.double_ms)
-            self._presses(button, trigger.edge(edge_down, up_us // 1_000), up_us)
+            now_ms = up_us // 1_000
+            self._presses(button, [*trigger.edge(edge_down, now_ms), *trigger.tick(now_ms)], up_us)
         self._deliver()
 
     def start(self, trigger: str, continues: str | None = None) -> str:

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
+from typing import Any
 
 import av
 import numpy as np
@@ -51,7 +53,8 @@ def encode(count: int, is_key: Callable[[int], bool]) -> Clip:
     context.time_base, context.framerate = MICROSECONDS, Fraction(RATE)
     context.flags |= Flags.global_header
     context.options = {
-        "preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1", "x264-params": "keyint=9999:scenecut=0:open-gop=0:bframes=0:threads=1",
+        "preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1",
+        "x264-params": "keyint=9999:scenecut=0:open-gop=0:bframes=0:threads=1",
     }
     context.open()
     frames = []
@@ -125,9 +128,9 @@ class World:
         self._frame, self._chunk, self._drops = 0, 0, 0
         self.recorder = self.make()
 
-    def make(self) -> Recorder:
-        devices = [NoDevice() if there else None for there in (self.camera, self.microphone)]
-        recorder = Recorder(devices[0], devices[1], self.clock, self.settings, self.events.append, None)  # type: ignore[arg-type]
+    def make(self, emit: Callable[[Event], None] | None = None) -> Recorder:
+        camera, microphone = (NoDevice() if there else None for there in (self.camera, self.microphone))
+        recorder = Recorder(camera, microphone, self.clock, self.settings, emit or self.events.append, None)  # type: ignore[arg-type]
         if self.camera:
             recorder.inlet.notice(Began(self.video_format()))
         if self.microphone:
@@ -162,13 +165,13 @@ class World:
                 data, key = self.clip.at(number)
                 packet = VideoPacket(data, taken_us, taken_us, key, self._drops)
                 self._drops = 0
-                due.append((taken_us + self.late_us, lambda packet=packet: self.recorder.inlet.frame(packet)))
+                due.append((taken_us + self.late_us, partial(self.recorder.inlet.frame, packet)))
         while self.microphone and self._chunk_us() + self.late_us < until_us:
             taken_us = self._chunk_us()
             chunk = AudioChunk(pcm(self._chunk * CHUNK, CHUNK), taken_us)
             self._chunk += 1
             if not self._is_silent("microphone", taken_us):
-                due.append((taken_us + self.late_us, lambda chunk=chunk: self.recorder.inlet.samples(chunk)))
+                due.append((taken_us + self.late_us, partial(self.recorder.inlet.samples, chunk)))
         due.sort(key=lambda item: item[0])
         last_us = self.clock.now_us
         for at_us, deliver in due:
@@ -232,13 +235,14 @@ def decode(data: bytes) -> Decoded:
     """Decode everything; a damaged frame is an error."""
     pictures: list[tuple[float, float]] = []
     waves: list[tuple[float, np.ndarray]] = []
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         for stream in container.streams:
             stream.codec_context.options = {"err_detect": "explode"}
+        frame: Any
         for frame in container.decode():
             if isinstance(frame, av.VideoFrame):
                 pictures.append((float(frame.time or 0), float(frame.to_ndarray(format="gray").mean())))
-            elif isinstance(frame, av.AudioFrame):
+            else:
                 waves.append((float(frame.time or 0), frame.to_ndarray()[0]))
     bright = [(at, mean > 200) for at, mean in pictures]
     flashes = [at for before, (at, lit) in itertools.pairwise([(0.0, False), *bright]) if lit and not before[1]]

@@ -87,17 +87,17 @@ def test_sound_and_picture_stay_within_40_ms_of_the_truth(make_world, decode):
     assert seen.beeps[1:] == pytest.approx(truth[1:], abs=0.005)
 
 
-@pytest.mark.parametrize("skew_ppm", [-300, 300])
+@pytest.mark.parametrize("skew_ppm", [-1_000, 1_000])
 def test_sound_follows_the_device_s_clock_however_the_card_s_runs(make_world, decode, skew_ppm):
     world = make_world(settings=CaptureSettings(pre_event_s=0), late_us=60_000)
     world.skew_ppm = skew_ppm
-    world.run(200.3)  # 60 ms of drift by now
+    world.run(60.3)  # 60 ms of drift by now
     world.recorder.start("button")
     world.run(10)
     world.recorder.stop("button")
     world.run(2)
     seen = decode(world.file("front"))
-    taken = [second * (1 + skew_ppm / 1e6) - started(world).epoch_us / 1e6 for second in range(200, 212, 2)]
+    taken = [second * (1 + skew_ppm / 1e6) - started(world).epoch_us / 1e6 for second in range(60, 72, 2)]
     beeps = [beep for beep in seen.beeps if beep > 1]
     assert beeps == pytest.approx([at for at in taken if 1 < at < seen.pictures[-1]], abs=0.010)
 
@@ -110,10 +110,10 @@ def test_a_stop_keeps_everything_up_to_its_moment_and_nothing_after(make_world, 
     assert world.fragments("front")[-1].duration_ms == 500
 
 
-@pytest.mark.parametrize(("pre_event_s", "oldest_s"), [(0, 139), (5, 134), (30, 109), (120, 19)])
-def test_the_ring_holds_what_is_asked_for(make_world, pre_event_s, oldest_s):
+@pytest.mark.parametrize(("pre_event_s", "pressed_s", "oldest_s"), [(0, 9.5, 9), (5, 19.5, 14), (30, 49.5, 19), (120, 129.5, 9)])
+def test_the_ring_holds_what_is_asked_for(make_world, pre_event_s, pressed_s, oldest_s):
     world = make_world(settings=CaptureSettings(pre_event_s=pre_event_s))
-    world.run(139.5)
+    world.run(pressed_s)
     assert not world.events
     world.recorder.start("button")
     start = started(world)
@@ -122,7 +122,7 @@ def test_the_ring_holds_what_is_asked_for(make_world, pre_event_s, oldest_s):
     fragments = world.fragments("front")[1:]
     assert fragments[0].pts_ms == 0
     assert touching(fragments)
-    assert sum(fragment.pre for fragment in fragments) == 139 - oldest_s
+    assert sum(fragment.pre for fragment in fragments) == int(pressed_s) - oldest_s
 
 
 def test_target_length_is_a_setting_and_cuts_stand_at_key_frames(make_world):
@@ -162,7 +162,9 @@ def test_a_camera_that_goes_and_comes_back_begins_another_track_and_sound_goes_o
     world.silent["camera"] = [(7_000_000, 13_000_000)]
     recorded(world, seconds=12)
     assert [(track.track, track.media, track.codecs) for track in world.tracks()] == [
-        ("front", "video/mp4", "avc1.42c00d, mp4a.40.2"), ("sound", "audio/mp4", "mp4a.40.2"), ("front-2", "video/mp4", "avc1.42c00d, mp4a.40.2"),
+        ("front", "video/mp4", "avc1.42c00d, mp4a.40.2"),
+        ("sound", "audio/mp4", "mp4a.40.2"),
+        ("front-2", "video/mp4", "avc1.42c00d, mp4a.40.2"),
     ]
     assert world.gaps() == [("front", 7_000, 6_000, "camera")]
     assert world.alarms() == ["camera-lost", "camera-back"]
@@ -241,7 +243,8 @@ def test_without_a_microphone_pictures_are_recorded(make_world, decode):
 def test_without_a_camera_sound_is_recorded(make_world, decode):
     world = recorded(make_world(camera=False))
     (track,) = world.tracks()
-    assert (track.track, track.media, track.codecs, track.width, track.height, track.rate) == ("sound", "audio/mp4", "mp4a.40.2", 0, 0, 48_000)
+    assert (track.track, track.media, track.codecs) == ("sound", "audio/mp4", "mp4a.40.2")
+    assert (track.width, track.height, track.rate) == (0, 0, 48_000)
     fragments = world.fragments("sound")[1:]
     assert touching(fragments)
     assert all(900 <= fragment.duration_ms <= 1_100 for fragment in fragments[:-1])
@@ -274,7 +277,8 @@ def test_two_recordings_after_each_other_each_have_their_seconds_before(make_wor
     assert world.recorder.recording == second
     world.recorder.stop("button")
     world.run(2)
-    assert [event.recording for event in world.events if isinstance(event, (RecordingStarted, RecordingStopped))] == [first, first, second, second]
+    ends = [event.recording for event in world.events if isinstance(event, (RecordingStarted, RecordingStopped))]
+    assert ends == [first, first, second, second]
     assert len(decode(world.file("front", first)).pictures) == 180
     assert decode(world.file("front", second)).pictures[0] == 0
 
