@@ -38,18 +38,26 @@ class Battery:
         self._rate = percent_per_hour
         self._since_us = clock.up_us()
         self._orders = open_orders("power", clock, world, script)
+        self._told: PowerReading | None = None
 
     def read(self) -> PowerReading:
-        """The charge now."""
+        """The charge now; the host, where there is one, hears of every change."""
         with self._lock:
-            while (order := self._orders.take(0)) is not None:
-                self._percent, self._charging = order["percent"], order["charging"]
-                self._since_us = self._clock.up_us()
-            if self._percent is None:
-                return PowerReading(None, self._charging)
-            moved = self._rate * (self._clock.up_us() - self._since_us) // HOUR_US
-            level = self._percent + moved if self._charging else self._percent - moved
-            return PowerReading(min(max(level, 0), 100), self._charging)
+            now = self._reading()
+            if now != self._told:
+                self._told = now
+                self._orders.report("level", {"percent": now.percent, "charging": now.charging})
+            return now
+
+    def _reading(self) -> PowerReading:
+        while (order := self._orders.take(0)) is not None:
+            self._percent, self._charging = order["percent"], order["charging"]
+            self._since_us = self._clock.up_us()
+        if self._percent is None:
+            return PowerReading(None, self._charging)
+        moved = self._rate * (self._clock.up_us() - self._since_us) // HOUR_US
+        level = self._percent + moved if self._charging else self._percent - moved
+        return PowerReading(min(max(level, 0), 100), self._charging)
 
     def close(self) -> None:
         """End the orders."""

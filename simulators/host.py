@@ -47,9 +47,10 @@ DARK: dict[str, Any] = {"lamp": "off", "sound": "", "vibration": "", "screen": [
 class Host:
     """A virtual recorder; `start` first, `close` at the end. Everything happens in one event loop."""
 
-    def __init__(self, state: Path, *, direct: bool = False, agent: Sequence[str] = AGENT) -> None:
+    def __init__(self, state: Path, *, direct: bool = False, console: str = "", agent: Sequence[str] = AGENT) -> None:
         self.folder = state
         self._command = tuple(agent)
+        self._console = console
         self.settings = _read(state / "settings.toml")
         self.name = str(_table(self.settings, "overlay").get("device_number") or state.name)
         self.gestures = {action: _table(self.settings, "buttons").get(action, usual) for action, usual in DEFAULT_GESTURES.items()}
@@ -148,6 +149,7 @@ class Host:
         agent = self._agent
         return {
             "device": self.name,
+            "console": self._console,
             "power": "off" if agent is None else "on",
             "pid": None if agent is None else agent.pid,
             "network": "on" if self.network.up else "off",
@@ -188,6 +190,9 @@ class Host:
 
     def _hear(self, role: str, what: str, members: dict[str, Any]) -> None:
         """A report of a device."""
+        if role == "power" and what == "level":
+            self.battery = {"percent": members.get("percent"), "charging": members.get("charging")}
+            self._wake()
         if role != "indicator" or what != "signal":
             return
         new = {name: members.get(name, usual) for name, usual in DARK.items()}

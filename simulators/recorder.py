@@ -24,7 +24,7 @@ from simulators.errors import SimulatorError
 from simulators.host import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 LINGER_S = 1
 """Pages that watch are told to go after so long; they come back by themselves when there is a recorder again."""
@@ -56,14 +56,14 @@ async def serve(host: Host, *, port: int = 0, power: bool = True) -> None:
             await host.close()
 
 
-async def _run(state: Path, port: int, direct: bool, power: bool) -> None:  # noqa: FBT001 — from run, by name there
-    await serve(Host(state, direct=direct), port=port, power=power)
-
-
-def run(state: Path, *, port: int = 0, direct: bool = False, power: bool = True) -> int:
+def run(host: Callable[[], Host], *, port: int = 0, power: bool = True) -> int:
     """Exit status 0 after an orderly end, 2 when the state folder can't be used."""
+
+    async def main() -> None:
+        await serve(host(), port=port, power=power)
+
     try:
-        asyncio.run(_run(state.resolve(), port, direct, power))
+        asyncio.run(main())
     except SimulatorError as problem:
         print(f"zhilu sim recorder: {problem}", file=sys.stderr)  # noqa: T201 — for whoever started it
         return 2
@@ -77,9 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, required=True, help="an enrolled device's state folder")
     parser.add_argument("--port", type=int, default=0, help="the page's port on loopback; 0: a free one")
     parser.add_argument("--direct", action="store_true", help="no network switch: the agent reaches its server itself")
+    parser.add_argument("--console", default="", metavar="URL", help="where the page leads to: the server's console")
     parser.add_argument("--off", action="store_true", help="begin with the power off")
     given = parser.parse_args(arguments)
-    return run(given.state, port=given.port, direct=given.direct, power=not given.off)
+    return run(lambda: Host(given.state.resolve(), direct=given.direct, console=given.console), port=given.port, power=not given.off)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ class Stage:
 
     async def _host(self, device: str, port: int) -> None:
         folder = self.data / "devices" / device
-        arguments = ("simulators.recorder", "--state", str(folder), "--port", str(port))
+        arguments = ("simulators.recorder", "--state", str(folder), "--port", str(port), "--console", self.console)
         host, said = await Child.start(f"the recorder {device}", arguments, self._logs / f"{device}.log", ready=True)
         self._children.append(host)
         self._stack.push_async_callback(host.stop, HOST_STOP_WITHIN_S)

@@ -24,6 +24,8 @@ function show(now) {
   document.body.dataset.power = now.power;
   document.title = `${now.lamp === "recording" ? "● " : ""}${now.device}`;
   $("device").textContent = now.device;
+  $("console").hidden = !now.console;
+  $("console").href = now.console || "#";
   const [word, chinese] = on && now.lamp === "off" ? DARK : WORDS[now.lamp] ?? [now.lamp, ""];
   $("word").textContent = word;
   $("word-zh").textContent = chinese;
