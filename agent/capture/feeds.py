@@ -12,13 +12,15 @@ Pure but for the AAC encoder: packets and times in, media and holes out. The thr
 from __future__ import annotations
 
 from agent.capture.encoder import SoundLine
-from agent.capture.gaps import Watch
+from agent.capture.gaps import Silence, Watch
 from agent.capture.samples import Hole, Picture, Sound, SoundFormat
 from agent.capture.settings import CaptureSettings
 from hal.contracts import AudioChunk, AudioFormat, VideoFormat, VideoPacket
 
-SILENCE_AFTER_US = 500_000
-"""Sound may be this late (a USB microphone's buffers are below 200 ms) before silence stands in, so that pictures need not wait longer."""
+SILENCE_AFTER_US = 1_500_000
+"""Sound may be this late (buffers of microphones are below 200 ms, a busy machine adds to it) before silence stands in its place.
+
+Pictures wait as long; a sample that comes later than this is left out and told as missing."""
 
 
 class PictureFeed:
@@ -26,8 +28,9 @@ class PictureFeed:
 
     def __init__(self, settings: CaptureSettings, now_us: int) -> None:
         self._watch = Watch("camera", settings.stall_ms * 1_000, settings.gap_report_ms * 1_000, now_us)
+        self._silence = Silence(now_us)
         self._lost_after_us = settings.lost_after_ms * 1_000
-        self._since_us = now_us
+        self._empty = 0
         self._last: VideoFormat | None = None
         self.format: VideoFormat | None = None
         self.failed = False
@@ -41,7 +44,8 @@ class PictureFeed:
     def begin(self, format_: VideoFormat, now_us: int) -> None:
         """The camera gave its format: pictures are expected from now."""
         self.format = self._last = format_
-        self.failed, self._since_us = False, now_us
+        self.failed = False
+        self._silence.heard(now_us)
 
     def lost(self) -> None:
         """The camera is gone until it begins again, or a picture comes."""
@@ -49,11 +53,15 @@ class PictureFeed:
 
     def feed(self, packet: VideoPacket, skipped: int, reason: str) -> tuple[list[Hole], Picture | None]:
         """Take a frame; `skipped` frames before it were left out here, because of `reason`. No picture without a format or bytes."""
-        if self._last is None or not packet.data:
+        if self._last is None:
+            return [], None
+        if not packet.data:
+            self._empty += 1 + packet.dropped  # a frame without content is one that is not there
             return [], None
         self.format, self.failed = self._last, False
+        self._silence.heard(packet.dts_us)
         picture = Picture(packet, self.format)
-        missing = packet.dropped + skipped
+        missing, self._empty = packet.dropped + skipped + self._empty, 0
         hole = self._watch.sample(packet.dts_us, picture.period_us, missing * picture.period_us, reason if skipped else "")
         self.newest_us = max(self.newest_us, packet.dts_us)
         return [hole] if hole else [], picture
@@ -61,7 +69,7 @@ class PictureFeed:
     def idle(self, now_us: int) -> tuple[list[Hole], bool]:
         """Time passed; the holes to tell, and whether the camera is lost by that."""
         hole = self._watch.idle(now_us)
-        silent_us = now_us - max(self.newest_us, self._since_us)
+        silent_us = self._silence.length_us(now_us)
         return [hole] if hole else [], self.format is not None and silent_us >= self._lost_after_us
 
     def close(self, now_us: int) -> list[Hole]:
@@ -76,7 +84,7 @@ class SoundFeed:
     def __init__(self, settings: CaptureSettings, now_us: int) -> None:
         self._watch = Watch("microphone", settings.stall_ms * 1_000, settings.gap_report_ms * 1_000, now_us)
         self._settings = settings
-        self._heard_us = now_us
+        self._silence = Silence(now_us)
         self._raw: AudioFormat | None = None
         self._line: SoundLine | None = None
         self.failed = False
@@ -96,7 +104,8 @@ class SoundFeed:
         """The microphone gave its format. SoundError where it can't be encoded."""
         self._line = SoundLine(format_, self._settings.sound_bit_s)
         self._raw, self.failed = format_, False
-        self._heard_us = self.end_us = now_us
+        self.end_us = now_us
+        self._silence.heard(now_us)
 
     def lost(self) -> None:
         """The microphone is gone until it begins again, or sound comes; samples that were not a whole frame yet go with it."""
@@ -113,16 +122,17 @@ class SoundFeed:
         fed = line.feed(AudioChunk(chunk.samples, chunk.up_us, chunk.lost + skipped))
         if not fed.length_us:
             return [], self._out(fed.sounds)
-        self._heard_us = max(self._heard_us, fed.first_us + fed.length_us)
+        self._silence.heard(fed.first_us + fed.length_us)
         hole = self._watch.sample(fed.first_us, fed.length_us, fed.missing_us, reason if skipped else "")
         return [hole] if hole else [], self._out(fed.sounds)
 
     def idle(self, now_us: int) -> tuple[list[Hole], list[Sound], bool]:
         """Time passed; the holes to tell, silence in place of late sound, and whether the microphone is lost by that."""
         hole = self._watch.idle(now_us)
-        lost = self._line is not None and now_us - self._heard_us >= self._settings.lost_after_ms * 1_000
+        silent_us = self._silence.length_us(now_us)
+        lost = self._line is not None and silent_us >= self._settings.lost_after_ms * 1_000
         made: list[Sound] = []
-        if self._line is not None and self._line.next_us is not None:
+        if self._line is not None and self._line.next_us is not None and silent_us > SILENCE_AFTER_US:
             made = self._out(self._line.silence(now_us - SILENCE_AFTER_US - self._line.next_us))
         return [hole] if hole else [], made, lost
 

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from agent.capture.samples import Hole
 
+NAP_US = 1_000_000
+"""We listen every 50 ms; who has not for this long was stopped by a busy machine or a slow disk, not by a device."""
+
 
 class Watch:
     """One medium's accounting; `end_us` is the time up to which it is told whether media exist."""
@@ -55,6 +58,24 @@ class Watch:
             return None
         self._told_us = until_us
         return Hole(self.medium, first_us, until_us, reason or self.medium)
+
+
+class Silence:
+    """How long a device has been silent while somebody listened: what it said while we stood still is on its way, and no silence."""
+
+    def __init__(self, now_us: int) -> None:
+        self._since_us = self._listened_us = now_us
+
+    def heard(self, up_us: int) -> None:
+        """It said something."""
+        self._since_us = max(self._since_us, up_us)
+
+    def length_us(self, now_us: int) -> int:
+        """To be asked again and again; after a pause of more than NAP_US it begins anew."""
+        if now_us - self._listened_us > NAP_US:
+            self._since_us = max(self._since_us, now_us)
+        self._listened_us = now_us
+        return max(now_us - self._since_us, 0)
 
 
 def in_media_time(hole: Hole, epoch_us: int, until_us: int) -> tuple[int, int] | None:

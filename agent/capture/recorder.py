@@ -196,6 +196,8 @@ class Recorder:
                 self._finish(flush=True)
         self._retry_us = 0
         self._deliver()
+        if self._outbox:
+            _log.error("capture: %d events could not be delivered before the end", len(self._outbox))
 
     def _run(self) -> None:
         while not self._ending.is_set():

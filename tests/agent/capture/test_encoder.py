@@ -57,7 +57,7 @@ def test_stereo_and_other_rates_are_encoded():
     assert [later.up_us - sound.up_us for sound, later in itertools.pairwise(sounds)] == pytest.approx([23_220] * (len(sounds) - 1), abs=2)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.integers(-400, 400), st.lists(st.integers(0, 20_000), min_size=400, max_size=400))
 def test_drift_is_followed_and_jitter_is_not(ppm, jitter):
     """Stamps up to 20 ms late and a card's clock that runs wrong: frames stay within 40 ms and never jump."""
@@ -113,11 +113,14 @@ def test_a_feed_fills_a_short_silence_and_gives_up_a_long_one():
     feed.begin(MONO, 0)
     for number in range(50):
         feed.feed(chunk(960, number * 20_000), 0, "")
-    assert feed.idle(1_400_000) == ([], [], False)
-    _, sounds, lost = feed.idle(2_500_000)
-    assert len(sounds) > 40
-    assert not lost
-    assert feed.idle(4_000_000)[2]
+    filled, lost_us = [], 0
+    for now_us in range(1_000_000, 4_100_000, 50_000):
+        _, sounds, lost = feed.idle(now_us)
+        filled += sounds
+        lost_us = lost_us or (now_us if lost else 0)
+        assert not filled or now_us > 2_500_000
+    assert filled[-1].up_us == pytest.approx(2_500_000, abs=100_000)
+    assert lost_us == 4_000_000
     holes, _ = feed.feed(chunk(960, 4_200_000), 0, "")
     assert [(hole.from_us, hole.until_us) for hole in holes] == [(1_000_000, 4_200_000)]
 

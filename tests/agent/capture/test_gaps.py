@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.capture.gaps import Watch, in_media_time
+from agent.capture.gaps import Silence, Watch, in_media_time
 from agent.capture.samples import Hole
 
 PERIOD_US = 40_000
@@ -106,3 +106,13 @@ def test_holes_that_touch_do_so_in_media_time_and_lie_in_the_recording(first_us,
             assert told[0] + told[1] <= length_us // 1_000 + 2
     if one and two and one[1] > 1:
         assert one[0] + one[1] == two[0]
+
+
+def test_silence_counts_only_while_somebody_listens():
+    silence = Silence(0)
+    for now_us in range(0, 2_000_000, 50_000):
+        assert silence.length_us(now_us) == now_us
+    assert silence.length_us(9_000_000) == 0  # the machine stood still for 7 s
+    assert silence.length_us(9_500_000) == 500_000
+    silence.heard(9_400_000)
+    assert silence.length_us(9_600_000) == 200_000

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from agent.capture.events import FragmentMade, RecordingStarted, RecordingStopped, TrackBegun
+from agent.capture.inlet import Gone
 from agent.capture.settings import CaptureSettings
 
 
@@ -263,6 +264,31 @@ def test_a_press_while_the_camera_starts_waits_for_it_and_tells_what_is_missing(
     assert ("front", 0, 700, "camera") in world.gaps()
     missing = sum(lost for _, _, lost, reason in world.gaps() if reason == "camera")
     assert missing >= 1_000
+
+
+def test_devices_that_are_missing_at_the_start_are_alarms_and_the_rest_is_recorded(make_world):
+    world = make_world()
+    world.recorder.inlet.notice(Gone("camera", "camera: /dev/video0 is not there"))
+    world.silent["camera"] = [(0, 6_000_000)]
+    world.run(2)
+    world.recorder.start("button")
+    world.run(8)
+    world.recorder.stop("button")
+    world.run(2)
+    assert [track.track for track in world.tracks()] == ["sound", "front"]
+    assert world.alarms() == ["camera-lost", "camera-back"]
+    assert world.gaps() == [("sound", 0, 6_000, "camera")]
+    assert world.fragments("front")[1].pts_ms == 6_000
+
+
+def test_without_a_microphone_s_first_word_pictures_do_not_wait(make_world):
+    world = make_world()
+    world.recorder.inlet.notice(Gone("microphone", "microphone: card 1 is not there"))
+    world.silent["microphone"] = [(0, 60_000_000)]
+    recorded(world, before_s=2, seconds=3)
+    assert [(track.track, track.codecs) for track in world.tracks()] == [("front", "avc1.42c00d")]
+    assert world.alarms() == ["microphone-lost"]
+    assert world.gaps() == [("front", 0, 5_000, "microphone")]
 
 
 def test_two_recordings_after_each_other_each_have_their_seconds_before(make_world, decode):
