@@ -196,7 +196,7 @@ class Writer:
         """Wait for the first stage, then a few milliseconds for those that come with it."""
         jobs: list[tuple[Stage, Future[Any]]] = []
         with contextlib.suppress(queue.Empty):
-            job = self._queue.get(timeout=self._due())
+            job = self._queue.get(timeout=0 if self._closed else self._due())
             if job is not None:
                 jobs.append(job)
                 if self._wait_s and not self._closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,15 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agent.core import note
-from server import config
+from provisioning import deployment as deployments
+from server import app, config
+from server.daemons import Daemons
 from server.database import Transaction
 from server.ingest.committer import Committer
+from server.ingest.enrolments import Intake
 from server.ingest.indexer import Indexer
+from server.ingest.listener import Listener
 from server.ingest.receipts import Receipts
 from server.services import Services, World, open_services
 from tests.server.virtual import DOMAIN, EPOCH, Device
@@ -148,3 +154,60 @@ def witness(services) -> Callable[[str, Device], tuple[note.Checkpoint, int]]:
         return note.parse_checkpoint(body), next(one.seconds for one in held if one.seconds is not None)
 
     return check
+
+
+class Caller:
+    """Requests to an application, as from a device's connection with this name in its certificate, or from a person's.
+
+    (Real TLS is tested with the process.)
+    """
+
+    def __init__(self, app: Any, device: str | None = None) -> None:
+        self._app, self._device = app, device
+
+    async def _scoped(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app({**scope, "device": self._device}, receive, send)
+
+    async def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(self._scoped, raise_app_exceptions=False, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **more)
+
+    def __call__(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return asyncio.run(self._request(method, path, **more))
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self("GET", path, **more)
+
+    def put(self, path: str, **more: Any) -> httpx.Response:
+        return self("PUT", path, **more)
+
+
+@dataclass
+class Web:
+    """Both applications over an ingest line."""
+
+    ingest: Ingest
+    apps: app.Apps
+    people: Caller
+
+    def device(self, name: str | None) -> Caller:
+        return Caller(self.apps.device, name)
+
+
+@pytest.fixture
+def web(services, ingest, tmp_path) -> Iterator[Web]:
+    """The applications; the indexer works whenever somebody asks something."""
+    deployment = deployments.create(tmp_path / "deployment", DOMAIN)
+    listener = Listener(
+        config.Broker(certificate="tls/mqtt.crt", key="tls/mqtt.key"),
+        deployment.server_folder,
+        ingest.committer.offer,
+        services.devices,
+        services.world.now_ms,
+        services.metrics,
+    )
+    intake = Intake(services.settings.path("enrolments"), DOMAIN, services.enrolments, services.logs_writer)
+    with Daemons(services.metrics) as daemons:
+        apps = app.build(app.Line(services, listener, ingest.committer, ingest.indexer, intake, daemons))
+        yield Web(ingest, apps, Caller(apps.console))
