@@ -85,6 +85,7 @@ class EncodingCamera:
                 self._source = self.source()
             self._encoder = Encoder(self.width, self.height, self.rate, self.kbit_s, self.preset)
             self._painter, self._group = painter, -1
+            self._source.at(self.clock.up_us())  # finding its place in the clip takes a while: not the first frame's time
             self._shutter.open()
             return VideoFormat(self.width, self.height, self.rate, self._encoder.extradata, f"simulators {self._source.name}")
 

@@ -60,6 +60,7 @@ class Host:
         self.battery: dict[str, Any] = {"percent": 100, "charging": False}
         self.faults: dict[str, bool] = {"camera": False, "microphone": False, "locator": False}
         self.down: set[str] = set()
+        self.running: set[str] = set()
         self.number = 0
         self.version = 0
         self._changed = asyncio.Condition()
@@ -159,6 +160,7 @@ class Host:
             "battery": self.battery,
             "faults": self.faults,
             "devices": self.world.roles(),
+            "running": sorted(self.running),
             "sent_bytes": sum(relay.passed_bytes for relay in self.network.relays.values()),
             "number": self.number,
         }
@@ -192,6 +194,9 @@ class Host:
         """A report of a device."""
         if role == "power" and what == "level":
             self.battery = {"percent": members.get("percent"), "charging": members.get("charging")}
+            self._wake()
+        if what == "running":
+            self.running.add(role)
             self._wake()
         if role != "indicator" or what != "signal":
             return
@@ -229,6 +234,7 @@ class Host:
     def _darken(self) -> None:
         self.signal = dict(DARK)
         self.down.clear()
+        self.running.clear()
 
     def _write_settings(self) -> None:
         """Write simulated.toml: the device's settings, seen from inside this world."""

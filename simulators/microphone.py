@@ -91,6 +91,8 @@ class _Microphone:
         self._wait(heard_us - self.clock.up_us())
         behind_us = self.clock.up_us() - heard_us
         lost = behind_us // (self.chunk_ms * 1_000) if behind_us > self.buffer_ms * 1_000 else 0
+        if not self._next:
+            self._orders.report("running", {})
         self._next += lost + 1
         return AudioChunk(self._samples(self._next - 1), self._begins_us(self._next - 1), lost * self._frames)
 

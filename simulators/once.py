@@ -57,7 +57,7 @@ class Story:
     async def tell(self, seconds: float, out: Path) -> Told:
         """Record for so long, and bring the package into `out`."""
         async with httpx.AsyncClient(base_url=self._recorder.address, timeout=WITHIN_S) as page:
-            await self._wait("the recorder to be ready", lambda: _lamp(page, "ready"))
+            await self._wait("the recorder to be ready", lambda: _ready(page))
             await self._wait("the server to cosign its first lines", self._progress.cosigned)
             recording, pressed, finger = await self._record(page, seconds)
             times = await self._arrive(recording, pressed)
@@ -158,8 +158,10 @@ def _unpacked(archive: Path, target: Path) -> Path:
     return target
 
 
-async def _lamp(page: httpx.AsyncClient, wanted: str) -> bool:
-    return bool((await page.get("/state")).json()["lamp"] == wanted)
+async def _ready(page: httpx.AsyncClient) -> bool:
+    """The lamp says so, and picture and sound run: what is recorded from the first moment on is whole."""
+    state = (await page.get("/state")).json()
+    return bool(state["lamp"] == "ready" and {"camera", "microphone"} <= set(state["running"]))
 
 
 async def _gesture(page: httpx.AsyncClient, action: str) -> None:

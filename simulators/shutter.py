@@ -59,6 +59,8 @@ class Shutter:
             self._skip(now_us)
             number, self._number = self._number, self._number + 1
             if not self._nth or self._number % self._nth:
+                if not expected:
+                    self._orders.report("running", {})
                 return number, number - expected
 
     def _skip(self, now_us: int) -> None:

@@ -5,7 +5,8 @@ A Unix socket of mode 600; each device makes a connection of its own. Both ways:
 
     device → host   {"from": "button", "is": "here"}                      first line of every connection
                     {"from": "indicator", "is": "signal", "lamp": …, "sound": …, "vibration": …, "screen": […]}
-                    {"from": "camera", "is": "running", …}                what a device has to tell
+                    {"from": "power", "is": "level", "percent": …, "charging": …}
+                    {"from": "camera", "is": "running"}                   its first frame (a microphone's first chunk) was fetched
     host → device   {"to": "button", "do": "edge", "button": "record", "down": true}      (simulators.orders.ORDERS)
 
 Rules:

@@ -146,6 +146,15 @@ def test_a_host_that_goes_is_a_fault_not_a_silence(tmp_path, clock):
     camera.close()
 
 
+def test_the_host_hears_when_the_picture_runs(host, clock):
+    camera = PatternCamera(clock=clock, world=str(host.path))
+    assert host.next() == ("camera", "here", {})
+    camera.start(None)
+    camera.read(1.0)
+    assert host.next() == ("camera", "running", {})
+    camera.close()
+
+
 def test_the_socket_is_for_its_owner_only_and_goes_with_the_host(tmp_path):
     host = Host(tmp_path / "world.sock")
     assert stat.S_IMODE(host.path.stat().st_mode) == 0o600
