@@ -98,6 +98,11 @@ class Intake:
             microphone = Presence(feed.here, not feed.here and not feed.failed, feed.end_us, feed.format)
         return camera, microphone
 
+    @property
+    def camera_here(self) -> bool:
+        """Whether pictures come."""
+        return self.camera is not None and self.camera.here
+
     def source(self) -> str:
         """What the camera calls itself."""
         return self.camera.format.source if self.camera and self.camera.format else ""

@@ -359,6 +359,8 @@ class Recorder:
     def _take_still(self, recording: Recording | None, at_us: int) -> None:
         if recording is None or self._camera is None:
             raise CaptureError(f"still: expected {'a camera' if recording else 'an open recording'}, there is none")
+        if not self._intake.camera_here:
+            raise CaptureError("still: expected a picture of this moment, the camera is away; its last one may be old")
         jpeg = self._camera.still()
         with self._lock:
             if self._recording is not recording:

@@ -42,7 +42,8 @@ class CaptureSettings:
     queue_mib: int = 32
     """Between the readers and the encoder: 25 s of packets, so that a slow disk costs nothing at once."""
     retry_first_ms: int = 500
-    retry_max_ms: int = 10_000
+    retry_max_ms: int = 2_000
+    """Opening a camera that is not there costs little; each second of not trying may be one of evidence."""
     start_by: str = "record:short"
     stop_by: str = "record:long"
     mark_by: str = "mark:short"

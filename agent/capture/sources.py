@@ -1,8 +1,8 @@
 """The threads that read camera and microphone: a driver's answers become items, its errors notices, and it is tried again for ever.
 
 Rules:
-- SignalLost: the device works, so it stays open and is read again. Anything else: it is closed, and begun anew after a wait that grows
-  with full jitter (`agent.core.backoff`), because a camera that was unplugged comes back without a person.
+- SignalLost: the device works, so it stays open and is read again at once. Anything else: it is closed, and begun anew after a wait
+  that grows with full jitter (`agent.core.backoff`), because a camera that was unplugged comes back without a person.
 - A loss is noticed once, however often it is tried in between.
 - Only the top of a thread catches what no driver may raise; it is logged, counted in `faults`, and treated as a fault of the device.
 
@@ -25,6 +25,9 @@ from hal.errors import HalError, SignalLost
 
 READ_S = 0.25
 """How long a read may wait, and so how long `close` does."""
+
+NO_SIGNAL_S = 0.05
+"""Between reads of a device that works and receives nothing: it is asked about once a frame, or a picture that is back waits."""
 
 JOIN_S = 10.0
 """A driver that does not come back from a call within this is left to the process's end."""
@@ -94,8 +97,10 @@ class Reader(Generic[F, P]):
                 self._gone(f"{self.device}: its driver failed: {error}")
                 self._shut()
                 done = "gone"
-            if done in {"gone", "no-signal"}:
+            if done == "gone":
                 self._ending.wait(self._backoff.next(random.random()) / 1_000)  # noqa: S311 - jitter, not a secret
+            elif done == "no-signal":
+                self._ending.wait(NO_SIGNAL_S)
         self._shut()
 
     def begin(self) -> None:
