@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import pytest
 
@@ -34,7 +35,7 @@ def insert(number):
 
 def together(writer, *stages):
     """Submit stages that will share a transaction: the writer is busy while they come."""
-    futures = []
+    futures: list[Future[object]] = []
     writer.call(lambda _t: futures.extend(writer.submit(stage) for stage in stages))
     return futures
 
@@ -107,6 +108,7 @@ def test_it_is_durable_when_it_says_so(writer):
 def test_a_second_process_is_kept_away(tmp_path):
     code = f"""
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 from server import database
 from server.errors import StorageError

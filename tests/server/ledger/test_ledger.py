@@ -76,7 +76,7 @@ def test_every_line_is_proved_under_every_later_checkpoint(services, ledger):
 
 
 def test_its_checkpoints_are_all_kept_and_extend_one_another(services, ledger):
-    told = []
+    told: list[str] = []
     ledger.subscribe(told.append)
     for number in range(20):
         ledger.append("view", {"device": "A", "recording": "R", "by": str(number)})
@@ -157,6 +157,8 @@ def test_enrolments_and_revocations_survive_a_restart(settings, clock):
         assert services.logs_writer.call(lambda t: services.enrolments.stage_revoke(t, device.origin, "again")) is False
     with open_services(settings, World(clock)) as services:
         found = services.enrolments.get(device.origin)
+        assert found is not None
+        assert found.revoked is not None
         assert services.ledger.entry(found.revoked).members["reason"] == "lost"
 
 
