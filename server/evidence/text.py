@@ -16,6 +16,12 @@ MEANS = {
     TAMPERED: "something does not fit; the first place is named",
     UNTRUSTED: "all of it fits together, and none of the given keys vouches for it",
 }
+MEANS_OF_AUDIT = {
+    INTACT: "every recording that was ever started is there, purged with a receipt, or disposed of",
+    INCOMPLETE: "genuine as far as it goes; what is missing is named below",
+    TAMPERED: "something does not fit; the first place is named",
+    UNTRUSTED: "all of it fits together, and none of the given keys vouches for it",
+}
 _LAST_MS = 253_402_300_800_000
 """The year 10000: beyond it a number is shown as it is."""
 
@@ -40,10 +46,10 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
-def as_text(report: Report) -> str:
-    """The report for a terminal."""
+def as_text(report: Report, means: dict[str, str] = MEANS) -> str:
+    """The report for a terminal; `means` says what each verdict is."""
     verdict = report.verdict
-    out = [f"{report.subject}: {verdict} {CHINESE[verdict]} — {MEANS[verdict]}"]
+    out = [f"{report.subject}: {verdict} {CHINESE[verdict]} — {means[verdict]}"]
     first = report.first
     if first is not None:
         out += [f"  first: {first.place}: {first.message}"]
