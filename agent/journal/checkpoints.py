@@ -87,11 +87,12 @@ class Checkpoints:
 
     def _notes(self, begin: int, end: int) -> Iterator[Stored]:
         """Whole notes that begin in [begin, end), as they stand: no signature is checked."""
-        data = self._files.read(self.path, begin, end - begin + MAX_NOTE_BYTES)
+        before = min(begin, 1)  # the newline that a note stands behind
+        data = self._files.read(self.path, begin - before, end - begin + before + MAX_NOTE_BYTES)
         at = 0 if begin == 0 and data.startswith(self._mark) else _next(data, self._mark, 0)
-        while 0 <= at < end - begin:
+        while 0 <= at < end - begin + before:
             following = _next(data, self._mark, at)
-            stored = self._note(data[at : following if following >= 0 else len(data)], begin + at)
+            stored = self._note(data[at : following if following >= 0 else len(data)], begin - before + at)
             if stored is not None:
                 yield stored
             at = following
@@ -123,7 +124,7 @@ class Checkpoints:
             else:
                 high = middle
         best = None
-        for stored in self._notes(max(low - 1, 0), high):
+        for stored in self._notes(low, high):
             if stored.size > size:
                 break
             best = stored

@@ -59,6 +59,11 @@ def test_any_size_is_found(signed, steps, asked):
     assert [one.size for one in found.backwards()] == sizes[::-1]
 
 
+def test_every_size_of_a_long_file_is_found(signed):
+    found = signed.open(filled(signed, range(3, 900, 2)))
+    assert [found.at_most(size).size for size in range(3, 900)] == [size - (size + 1) % 2 for size in range(3, 900)]
+
+
 @given(data=st.data())
 def test_a_torn_tail_hides_no_whole_note(signed, data):
     sizes = list(range(1, data.draw(st.integers(1, 12))))
