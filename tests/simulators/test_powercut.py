@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ HOME = Path("/disk")
 A, B = HOME / "a", HOME / "b"
 
 
-def disk(**options: object) -> SimulatedFiles:
+def disk(**options: Any) -> SimulatedFiles:
     files = SimulatedFiles(**options)
     files.make_folder(HOME)
     return files
