@@ -8,6 +8,7 @@ Rules:
 - The wall clock counts as right only when the kernel says that somebody disciplines it (`adjtimex(2)`, STA_UNSYNC clear).
 
 Does not decide what to write, in which order, or what to do about ENOSPC: that is the journal's.
+`Files` asks the kernel through one object (`Kernel`), so that the very same code runs on a disk that can lose its power.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import stat
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hal.contracts import ClockReading, PowerReading
 from hal.errors import DeviceFault
@@ -37,72 +38,105 @@ TIME_ERROR = 5
 # --------------------------------------------------------------------------- disk
 
 
+class Kernel(Protocol):
+    """The system calls that `Files` makes, by their names in `os`."""
+
+    def open(self, path: Path, flags: int, mode: int, /) -> int: ...
+
+    def close(self, handle: int, /) -> None: ...
+
+    def write(self, handle: int, data: memoryview, /) -> int: ...
+
+    def pread(self, handle: int, length: int, offset: int, /) -> bytes: ...
+
+    def fsync(self, handle: int, /) -> None: ...
+
+    def fstat(self, handle: int, /) -> os.stat_result: ...
+
+    def stat(self, path: Path, /) -> os.stat_result: ...
+
+    def truncate(self, path: Path, length: int, /) -> None: ...
+
+    def rename(self, source: Path, target: Path, /) -> None: ...
+
+    def unlink(self, path: Path, /) -> None: ...
+
+    def mkdir(self, path: Path, /) -> None: ...
+
+    def listdir(self, path: Path, /) -> list[str]: ...
+
+    def statvfs(self, path: Path, /) -> os.statvfs_result: ...
+
+
 class Files:
     """The disk as it is: `hal.contracts.Files` by system calls."""
 
+    def __init__(self, kernel: Kernel = os) -> None:
+        self._kernel = kernel
+
     def append(self, path: Path, data: bytes) -> int:
         """Append, creating the file where it is missing; where the bytes begin. After an error a part may be there."""
-        with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as handle:
-            offset = os.fstat(handle).st_size
-            _write_all(handle, data)
+        with self._opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as handle:
+            offset = self._kernel.fstat(handle).st_size
+            self._write_all(handle, data)
         return offset
 
     def sync(self, path: Path) -> None:
         """Return when the file's bytes and its length are on the disk."""
-        with _opened(path, os.O_RDONLY) as handle:
-            os.fsync(handle)
+        with self._opened(path, os.O_RDONLY) as handle:
+            self._kernel.fsync(handle)
 
     def sync_folder(self, path: Path) -> None:
         """Return when the names in the folder are on the disk."""
-        with _opened(path, os.O_RDONLY | os.O_DIRECTORY) as handle:
-            os.fsync(handle)
+        with self._opened(path, os.O_RDONLY | os.O_DIRECTORY) as handle:
+            self._kernel.fsync(handle)
 
     def replace(self, path: Path, data: bytes) -> None:
         """Write `.<name>.new` beside, sync, rename, sync the folder; a left-over of that name means nothing."""
         beside = path.with_name(f".{path.name}.new")
         try:
-            with _opened(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as handle:
-                _write_all(handle, data)
-                os.fsync(handle)
-            beside.rename(path)
+            with self._opened(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as handle:
+                self._write_all(handle, data)
+                self._kernel.fsync(handle)
+            self._kernel.rename(beside, path)
         except OSError:
             with suppress(OSError):
-                beside.unlink()
+                self._kernel.unlink(beside)
             raise
         self.sync_folder(path.parent)
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut the file to `size` bytes; not durable before `sync`."""
-        os.truncate(path, size)
+        self._kernel.truncate(path, size)
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename, replacing a file of that name; not durable before `sync_folder` of both folders."""
-        source.rename(target)
+        self._kernel.rename(source, target)
 
     def remove(self, path: Path) -> None:
         """Remove the file; FileNotFoundError where there is none."""
-        path.unlink()
+        self._kernel.unlink(path)
 
     def make_folder(self, path: Path) -> None:
         """Create the folder and its parents, each name durable."""
         missing = [path]
-        while not missing[-1].parent.is_dir():
+        while not self._is_folder(missing[-1].parent):
             missing.append(missing[-1].parent)
         for folder in reversed(missing):
             try:
-                folder.mkdir()
+                self._kernel.mkdir(folder)
             except FileExistsError:
-                if not folder.is_dir():
+                if not self._is_folder(folder):
                     raise
                 continue
             self.sync_folder(folder.parent)
 
     def read(self, path: Path, offset: int = 0, length: int = -1) -> bytes:
         """`length` bytes from `offset`, fewer at the end of the file, all of the rest where `length` is negative."""
-        with _opened(path, os.O_RDONLY) as handle:
-            wanted = max(os.fstat(handle).st_size - offset, 0) if length < 0 else length
+        with self._opened(path, os.O_RDONLY) as handle:
+            wanted = max(self._kernel.fstat(handle).st_size - offset, 0) if length < 0 else length
             pieces = []
-            while wanted > 0 and (piece := os.pread(handle, wanted, offset)):
+            while wanted > 0 and (piece := self._kernel.pread(handle, wanted, offset)):
                 pieces.append(piece)
                 offset += len(piece)
                 wanted -= len(piece)
@@ -110,35 +144,39 @@ class Files:
 
     def size(self, path: Path) -> int:
         """Bytes of the file."""
-        return path.stat().st_size
+        return self._kernel.stat(path).st_size
 
     def list(self, path: Path) -> Sequence[str]:
         """Names in the folder, sorted; empty where there is no such folder."""
         try:
-            return sorted(os.listdir(path))  # noqa: PTH208 — names are wanted, not paths
+            return sorted(self._kernel.listdir(path))
         except FileNotFoundError:
             return []
 
     def free_bytes(self, path: Path) -> int:
         """What this process may still write on the disk that holds `path`."""
-        disk = os.statvfs(path)
+        disk = self._kernel.statvfs(path)
         return disk.f_bavail * disk.f_frsize
 
+    def _is_folder(self, path: Path) -> bool:
+        try:
+            return stat.S_ISDIR(self._kernel.stat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    handle = os.open(path, flags | os.O_CLOEXEC, 0o644)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
+    @contextmanager
+    def _opened(self, path: Path, flags: int) -> Iterator[int]:
+        handle = self._kernel.open(path, flags | os.O_CLOEXEC, 0o644)
+        try:
+            yield handle
+        finally:
+            self._kernel.close(handle)
 
-
-def _write_all(handle: int, data: bytes) -> None:
-    """write(2) may take a part (a nearly full disk does); the rest is offered again until it is taken or refused."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
+    def _write_all(self, handle: int, data: bytes) -> None:
+        """write(2) may take a part (a nearly full disk does); the rest is offered again until it is taken or refused."""
+        view = memoryview(data)
+        while view:
+            view = view[self._kernel.write(handle, view) :]
 
 
 # --------------------------------------------------------------------------- clocks
