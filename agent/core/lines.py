@@ -9,6 +9,8 @@ Rules (docs/evidence-format.md, section 2):
 The scanner is our own because interpreters' JSON readers differ in just the cases that matter here.
 """
 
+import binascii
+
 from .errors import LineError
 
 MYPY = False
@@ -23,17 +25,15 @@ _HEX = "0123456789abcdefABCDEF"
 # What follows a backslash, and what it stands for; the slash is read so and never written so.
 _ESCAPES = '"\\bfnrt/'
 _ESCAPED = '"\\\b\f\n\r\t/'
-_BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+# Whether the interpreter's strings can say that they are plain; MicroPython's cannot.
+_SAYS = hasattr("", "isascii")
 
 
 def salt_text(random16: bytes) -> str:
     """22 characters of base64url for 16 random bytes."""
     if len(random16) != 16:
         raise LineError("a salt is made of 16 random bytes, got %d" % len(random16))
-    number, text = int.from_bytes(random16, "big") << 4, ""
-    for shift in range(126, -1, -6):
-        text += _BASE64URL[(number >> shift) & 63]
-    return text
+    return binascii.b2a_base64(random16)[:22].decode().replace("+", "-").replace("/", "_")
 
 
 # --------------------------------------------------------------------------- writing
@@ -45,6 +45,8 @@ def _bad_character(code: int) -> bool:
 
 
 def _write_text(value: str) -> str:
+    if _SAYS and value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return '"' + value + '"'
     try:
         # Bytes, not characters: MicroPython keeps for ever every character that was taken out of a string once.
         data = b" " + value.encode()
@@ -70,6 +72,8 @@ def _write_text(value: str) -> str:
 def _write_value(value: object, depth: int) -> str:
     if depth > MAX_DEPTH:
         raise LineError("a line is at most %d deep" % MAX_DEPTH)
+    if type(value) is str:  # nearly always, so it is asked first
+        return _write_text(value)
     if value is True:
         return "true"
     if value is False:
