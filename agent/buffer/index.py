@@ -71,6 +71,9 @@ class Index:
     # ------------------------------------------------------------------ building
 
     def _opened(self) -> None:
+        if not self.path.exists():
+            self._rebuild()
+            return
         try:
             self._connect()
             self._check()

@@ -7,7 +7,7 @@ COSIGNED = "UPDATE recording SET cosigned_s = :seconds WHERE stop < :size AND co
 SENT = "UPDATE fragment SET sent = 1 WHERE recording = :recording AND track = :track AND seq = :seq"
 
 ALREADY_SENT = "SELECT recording, track, seq FROM fragment WHERE sent = 1"
-RECEIPT = "UPDATE recording SET receipt = 1 WHERE name = :recording AND receipt = 0"
+RECEIPT = "UPDATE recording SET receipt = 1 WHERE name = :recording AND receipt = 0 AND stop IS NOT NULL"
 ALL_SENT = "UPDATE fragment SET sent = 1 WHERE recording = :recording"
 
 # Marked first, then the oldest; the partial index `waiting` answers both, however many fragments were sent long ago.

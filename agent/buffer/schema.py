@@ -58,13 +58,14 @@ CREATE INDEX waiting ON fragment (recording, line, bytes) WHERE sent = 0 AND gon
 
 ADD_START = "INSERT OR IGNORE INTO recording (name, start) VALUES (:recording, :line)"
 ADD_FRAGMENT = """INSERT INTO fragment (line, recording, track, seq, offset, bytes, sha256, pts, duration)
-    VALUES (:line, :recording, :track, :seq, :offset, :bytes, :sha256, :pts, :duration)"""
+    SELECT :line, :recording, :track, :seq, :offset, :bytes, :sha256, :pts, :duration
+    WHERE EXISTS (SELECT 1 FROM recording WHERE name = :recording AND stop IS NULL)"""
 ADD_STOP = "UPDATE recording SET stop = :line, stop_leaf = :leaf WHERE name = :recording AND stop IS NULL"
-ADD_MARK = "UPDATE recording SET marked = 1 WHERE name = :recording"
+ADD_MARK = "UPDATE recording SET marked = 1 WHERE name = :recording AND stop IS NULL"
 ADD_GAP = """UPDATE fragment SET gone = 1
     WHERE recording = :recording AND track = :track AND pts = :from AND duration = :lost AND line < :line AND :reason = 'storage'"""
-ADD_PURGE = "UPDATE recording SET purged = 1 WHERE name = :recording"
-DROP_FRAGMENTS = "DELETE FROM fragment WHERE recording = :recording"
+ADD_PURGE = "UPDATE recording SET purged = 1 WHERE name = :recording AND stop IS NOT NULL"
+DROP_FRAGMENTS = "DELETE FROM fragment WHERE recording = (SELECT name FROM recording WHERE name = :recording AND purged = 1)"
 
 STATEMENTS: dict[str, tuple[str, ...]] = {
     "start": (ADD_START,),
