@@ -7,8 +7,8 @@ Rules:
 - An event that could not be delivered is delivered again, before any later one; `emit` is called by one thread at a time.
 - Camera and microphone fail without ending a recording.
 
-Locks: `_lock` guards the state and is held briefly; `_delivery` is held while `emit` works, so that a slow disk delays events but no
-press. `step` is one turn of the one thread that encodes; without threads (a simulated world) its caller is that thread.
+Locks: `_lock` guards the state and is held briefly; `_delivery` is held while `emit` works, so that a slow disk delays events and nobody
+who presses. `step` is one turn of the one thread that encodes; without threads (a simulated world) its caller is that thread.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Recorder:
             if self._recording is not None:
                 self._finish(flush=True)
         self._retry_us = 0
-        self._deliver()
+        self._deliver(wait=True)
         if self._outbox:
             _log.error("capture: %d events could not be delivered before the end", len(self._outbox))
 
@@ -321,10 +321,16 @@ class Recorder:
 
     # ---------------------------------------------------------------- out
 
-    def _deliver(self) -> None:
-        """Give everything to `emit`, in order. What it refuses stays first; a call of ours out of `emit` leaves its events to this loop."""
+    def _deliver(self, *, wait: bool = False) -> None:
+        """Give everything to `emit`, in order; what it refuses stays first.
+
+        Only `close` waits for another thread that delivers: that one takes our events as well, or the next turn does. So nobody
+        who asks for something, the consumer itself included, can be held up by a slow disk.
+        """
         self._take_stills()
-        with self._delivery:
+        if not self._delivery.acquire(blocking=wait):
+            return
+        try:
             if self._delivering or self._clock.up_us() < self._retry_us:
                 return
             self._delivering = True
@@ -338,6 +344,8 @@ class Recorder:
                 self._retry_us = self._clock.up_us() + RETRY_US
             finally:
                 self._delivering = False
+        finally:
+            self._delivery.release()
 
     def _why_slow(self) -> str:
         return "storage" if self._delivering or self._outbox else "encoder"

@@ -172,3 +172,29 @@ def test_a_still_needs_a_recording_and_a_camera_that_is_here(make_world):
     recorder.close()
     details = [event.detail for event in gate.events if isinstance(event, Alarm)]
     assert [detail.split(",")[0] for detail in details] == ["still: expected an open recording", "still: expected a picture of this moment"]
+
+
+def test_a_press_does_not_wait_for_a_slow_disk(make_world):
+    """The consumer stands still with a fragment; the officer's mark is taken all the same and comes after it."""
+    world, gate = make_world(), Gate()
+    blocked, go_on = threading.Event(), threading.Event()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, FragmentMade) and event.seq == 2:
+            blocked.set()
+            assert go_on.wait(WAIT_S)
+        gate.emit(event)
+
+    camera = ScriptCamera(world.clip, world.clock, {}, 200)
+    recorder = Recorder(camera, None, world.clock, CaptureSettings(), emit, None)
+    recorder.start("button")
+    recorder.run_in_threads()
+    assert blocked.wait(WAIT_S)
+    recorder.mark("here")
+    recorder.stop("storage")
+    go_on.set()
+    gate.wait(lambda: gate.events and isinstance(gate.events[-1], RecordingStopped))
+    kinds = [type(event).__name__ for event in gate.events]
+    assert kinds.index("Marked") > kinds.index("FragmentMade")
+    assert [event.seq for event in fragments(gate)] == list(range(len(fragments(gate))))
+    recorder.close()
