@@ -108,7 +108,7 @@ class _Store:
                 tree.append(leaf)
                 fold.add(line, leaf)
             roots[tree.size] = tree.root()
-            _check_note(check, text, origin, tree, keys)
+            _check_note(check, text, origin, tree, keys, origin)
         fold.close(roots)
         check.figures = {"lines": fold.size, "checkpoints": len(roots), "kinds": fold.kinds}
         check.says = f"{fold.size} lines under {len(roots)} checkpoints, each of these lines and signed by {origin}"
@@ -201,15 +201,17 @@ class _Store:
         check.says = f"{kept} forks are kept" if kept else "no key has signed two histories"
 
 
-def _check_note(check: Check, text: str, origin: str, tree: merkle.Range, keys: list[note.Verifier]) -> None:
+def _check_note(check: Check, text: str, origin: str, tree: merkle.Range, keys: list[note.Verifier], ledger: str = "") -> None:
     """A kept checkpoint is of these lines, and signed."""
     place = f"{origin} size {tree.size}"
     try:
         body, held = signed_by(text, place, keys)
         if body != note.checkpoint(origin, tree.size, tree.root()):
             check.tampered(place, "the lines do not lead to the checkpoint that is kept with them")
+        elif keys and not held and keys[0].name == ledger:
+            check.untrusted(place, f"signed by {signers(text)}: none of the given keys")
         elif keys and not held:
-            check.tampered(place, f"signed by {signers(text)}, not by {keys[0].vkey}")
+            check.tampered(place, f"signed by {signers(text)}, not by the enrolled key {keys[0].vkey}")
     except (MisfitError, CoreError) as e:
         check.tampered(place, str(e))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from agent.core import merkle, note
 from server.ingest.intake import Upload
@@ -58,6 +57,7 @@ def upload(ingest: Ingest, device: Device, recording: Recording, data: bytes | N
     one.feed(recording.media[track] if data is None else data)
     one.finish()
     one.settle()
+    ingest.indexer.held()
     ingest.index()
 
 
@@ -66,9 +66,11 @@ def keys_of(services: Services) -> list[str]:
     return [services.ledger.key.vkey, services.witness.key.vkey]
 
 
-def stored(ingest: Ingest, device: Device, seconds: int = 4, **more: Any) -> Recording:
+def stored(ingest: Ingest, device: Device, seconds: int = 4) -> Recording:
     """A recording that is recorded, replicated, uploaded, stored and anchored."""
-    made = record(device, switch_on(ingest, device), seconds, **more)
+    governing = switch_on(ingest, device)
+    send(ingest, device)
+    made = record(device, governing, seconds)
     send(ingest, device)
     upload(ingest, device, made)
     ingest.services.ledger.anchor()
