@@ -53,12 +53,14 @@ class Listener:
         self._refusals = Refusals(metrics)
         self._online: list[Callable[[str], None]] = []
         self._connected: list[Callable[[], None]] = []
+        self._subscribed = False
         self._client = Client(CallbackAPIVersion.VERSION2, settings.client_id, protocol=MQTTv5)
         self._client.tls_set_context(_tls(folder, settings))
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.max_queued_messages_set(MAX_BACKLOG)
         self._client.reconnect_delay_set(1, 30)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         metrics.gauge("zhilu_broker_connected", lambda: int(self._client.is_connected()))
@@ -74,7 +76,7 @@ class Listener:
     @property
     def connected(self) -> bool:
         """Whether the broker is there and we are subscribed."""
-        return bool(self._client.is_connected())
+        return self._subscribed and bool(self._client.is_connected())
 
     def start(self) -> None:
         """Connect in a thread of its own, again and again until it works."""
@@ -108,12 +110,19 @@ class Listener:
         if reason.is_failure:
             log.error("the broker at %s:%d refused us: %s", self._settings.host, self._settings.port, reason)
             return
-        log.info("connected to the broker at %s:%d", self._settings.host, self._settings.port)
         client.subscribe([("zhilu/+/journal", 1), ("zhilu/+/status", 1), ("zhilu/+/health", 0), ("zhilu/+/reported", 1)])
+
+    def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            log.error("the broker at %s:%d refused our subscriptions: %s", self._settings.host, self._settings.port, reasons)
+            return
+        log.info("listening at the broker at %s:%d", self._settings.host, self._settings.port)
+        self._subscribed = True
         for act in self._connected:
             act()
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._subscribed = False
         if reason.is_failure:
             log.warning("lost the broker: %s; trying again", reason)
 

@@ -6,6 +6,7 @@ import json
 import select
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,14 @@ class ServerProcess:
         assert line, self.log.read_text()
         self.ports: dict[str, int] = json.loads(line)
         self.console = httpx.Client(base_url=f"http://127.0.0.1:{self.ports['console_port']}", timeout=PATIENCE, trust_env=False)
+
+    def ready(self) -> ServerProcess:
+        """Wait until it hears the broker too."""
+        end = time.monotonic() + PATIENCE
+        while self.console.get("/readyz").status_code != 200:
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.02)
+        return self
 
     def said(self) -> str:
         return self.log.read_text()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from agent.core import lines, merkle, note, wire
@@ -13,7 +17,7 @@ from provisioning import deployment as deployments
 from provisioning import device as devices
 from provisioning.deployment import Deployment, Ports
 from provisioning.mosquitto import Mosquitto
-from tests.server.process import Connected, ServerProcess, settings_with
+from tests.server.process import ROOT, Connected, ServerProcess, settings_with
 from tests.server.virtual import DOMAIN
 
 
@@ -31,7 +35,7 @@ def deployment(tmp_path_factory) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="module")
 def server(deployment) -> Iterator[ServerProcess]:
-    running = ServerProcess(deployment)
+    running = ServerProcess(deployment).ready()
     yield running
     assert running.stop() == 0
 
@@ -99,3 +103,55 @@ def test_lines_come_back_as_they_went(server, device):
 def test_ready_and_measured(server):
     assert server.console.get("/readyz").status_code == 200
     assert "zhilu_cosigned_total " in server.console.get("/metrics").text
+
+
+def test_who_has_no_certificate_of_ours_is_not_let_in(server, device, tmp_path):
+    stranger = deployments.create(tmp_path / "other", DOMAIN).authority.client(device.name)
+    (tmp_path / "crt").write_bytes(stranger.certificate)
+    (tmp_path / "key").write_bytes(stranger.key)
+    for identity in (None, (tmp_path / "crt", tmp_path / "key")):
+        context = ssl.create_default_context(cafile=device.identity.ca)
+        if identity is not None:
+            context.load_cert_chain(*identity)
+        base = f"https://localhost:{server.ports['device_port']}"
+        with httpx.Client(base_url=base, verify=context, trust_env=False) as https, pytest.raises(httpx.TransportError):
+            https.get(f"/api/v1/journal/{device.name}/1/checkpoint")
+
+
+def test_ten_megabytes_of_nothing_over_the_broker(server, device):
+    """The broker lets no such packet through; what fits into one is refused by the server, and the next batch is taken."""
+    device.publish("journal", b"\0" * 100_000)
+    device.journal.grow(3)
+    device.send()
+    text = server.console.get("/metrics").text
+    assert 'zhilu_refused_total{reason="too-large"} 1' in text
+    loud = Connected(device.deployment, device.identity.certificate.parents[1])
+    loud.mqtt.mqtt.publish(f"zhilu/{device.name}/journal", b"\0" * 10_000_000, 1)
+    loud.mqtt.until(lambda: bool(loud.mqtt.disconnects))
+    assert server.console.get("/readyz").status_code == 200
+
+
+def test_states_are_shown_and_nonsense_is_not(server, device, deployment):
+    again = Connected(deployment, device.identity.certificate.parents[1])
+    again.publish("status", {"online": True, "state": "idle"}, retain=True)
+    again.publish("health", b"[1]")
+    again.publish("reported", b"\xff")
+    again.publish("health", {"battery": 80})
+    again.journal.lines, again.journal.range, again.journal.notes = device.journal.lines, device.journal.range, device.journal.notes
+    again.journal.grow(1)
+    again.send(again.journal.size - 1)
+    found = server.console.get("/api/v1/devices").json()["items"][0]
+    assert (found["online"], found["states"]["status"]["said"]["state"], found["states"]["health"]["said"]) == (
+        True,
+        "idle",
+        {"battery": 80},
+    )
+    assert 'zhilu_refused_total{reason="bad-state"} 2' in server.console.get("/metrics").text
+    again.close()
+
+
+def test_a_second_server_over_the_same_folder_says_so(server, deployment):
+    command = [sys.executable, "-m", "server", "run", "--settings", str(deployment.server_settings)]
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (second.returncode, second.stdout) == (2, "")
+    assert "another process is writing here" in second.stderr
