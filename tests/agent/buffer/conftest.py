@@ -45,7 +45,8 @@ class Buffered:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "buffer.sqlite"
-        self.log, self.media, self.receipts = Log(), Media(), []
+        self.log, self.media = Log(), Media()
+        self.receipts: list[str] = []
         self.offsets: dict[tuple[str, str], int] = {}
         self.index = self.open()
 
@@ -54,7 +55,7 @@ class Buffered:
 
     def write(self, kind: str, **members) -> int:
         """A line into the journal and the index; its index."""
-        defaults = {
+        defaults: dict[str, dict] = {
             "start": {"trigger": "button", "officer": "", "case": "", "matter": "", "epoch": 0, "governing": []},
             "stop": {"trigger": "button", "tracks": []},
             "mark": {"label": "x"},

@@ -7,7 +7,7 @@ import hashlib
 import json
 import random
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -68,7 +68,7 @@ class Device:
         announce(self.scribe, recovered, "1.0", "test")
         return recovered
 
-    def _hear(self, first: int, lines: list[bytes]) -> None:
+    def _hear(self, first: int, lines: Sequence[bytes]) -> None:
         self.heard.append((first, list(lines)))
 
     def on(self, files: Files) -> Device:
@@ -165,6 +165,7 @@ def naive_checkpoint(text: str) -> tuple[int, bytes]:
 def judge(journal: Journal) -> None:
     """The whole journal, from the disk: lines, root, newest checkpoint, and `n` of every recording."""
     lines = journal.lines(0, journal.size)
+    assert journal.checkpoint is not None
     assert naive_checkpoint(journal.checkpoint) == (len(lines), naive_root(lines))
     counts: dict[str, int] = {}
     stopped: set[str] = set()

@@ -71,7 +71,7 @@ def test_own_lines_come_back_and_unpublished_ones_follow_unchanged(lied, make, j
 
 
 def test_an_interrupted_recording_is_closed_anew_behind_what_the_server_has(lied, make, judges):
-    names = []
+    names: list[str] = []
 
     def more(device):
         for seq in (2, 3, 4):
@@ -95,7 +95,7 @@ def test_an_interrupted_recording_is_closed_anew_behind_what_the_server_has(lied
 
 def test_media_that_are_still_there_need_no_gap(lied, make, judges):
     """The card lost lines, not media: recovery set the bytes aside, and they are put back where the fetched lines say."""
-    names = []
+    names: list[str] = []
 
     def more(device):
         for seq in range(2, 8):
@@ -196,7 +196,9 @@ def test_what_excludes_ours_is_a_contradiction_and_changes_nothing(device, make)
 def test_lines_that_were_cosigned_are_never_given_up():
     boot = b'{"at":1,"up":1,"kind":"boot","format":1,"boot":1,"software":"","hardware":"","clean":true,"lost":{},"salt":""}'
     ours, theirs = [b"a", boot, b"c"], [b"a", b"x"]
-    assert reconcile(0, ours, theirs, 1).kept == [boot, b"c"]
+    merger = reconcile(0, ours, theirs, 1)
+    assert merger is not None
+    assert merger.kept == [boot, b"c"]
     with pytest.raises(Contradiction, match="cosigned as ours up to 2"):
         reconcile(0, ours, theirs, 2)
 
@@ -219,6 +221,7 @@ def test_reconciling_gives_the_fetched_lines_and_all_of_ours_that_may_follow(dat
     if not fetched:
         assert merger is None
         return
+    assert merger is not None
     assert merger.at == 10 + len(shared)
     assert merger.fetched == fetched
     there = {json.loads(one).get("recording") for one in fetched} - {None}

@@ -54,14 +54,14 @@ def test_pieces_are_the_init_segment_and_the_fragments(clip):
     found = list(boxes.pieces(reader(clip), 0, len(clip)))
     assert [piece.init for piece in found] == [True, False, False, False, False]
     assert b"".join(clip[p.offset : p.offset + p.size] for p in found) == clip
-    with av.open(io.BytesIO(clip[: found[3].offset])) as container:
-        assert sum(1 for _ in container.decode(video=0)) == 20, "init and two whole fragments play"
+    with av.open(io.BytesIO(clip[: found[3].offset]), "r") as container:
+        assert len(list(container.decode(video=0))) == 20, "init and two whole fragments play"
 
 
 def test_fragments_know_when_they_were(clip):
     init, *fragments = boxes.pieces(reader(clip), 0, len(clip))
-    times = [boxes.timing(reader(clip), init, fragment) for fragment in fragments]
-    with av.open(io.BytesIO(clip)) as container:
+    times = [time for fragment in fragments if (time := boxes.timing(reader(clip), init, fragment)) is not None]
+    with av.open(io.BytesIO(clip), "r") as container:
         keys = [float(p.dts * p.time_base) * 1000 for p in container.demux(video=0) if p.dts is not None and p.is_keyframe]
     assert [begin - times[0][0] for begin, _ in times] == pytest.approx([key - keys[0] for key in keys], abs=1)
     assert [duration for _, duration in times] == pytest.approx([1000] * 4, abs=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import types
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,10 @@ def signed():
     def sign(size: int) -> str:
         return note.sign(note.checkpoint(origin, size, root(size)), origin, key.algorithm, key.public_key(), key.sign)
 
-    sign.open = lambda files: Checkpoints(FOLDER, origin, verifier(origin, key), files)
-    return sign
+    def opened(files: SimulatedFiles) -> Checkpoints:
+        return Checkpoints(FOLDER, origin, verifier(origin, key), files)
+
+    return types.SimpleNamespace(note=sign, open=opened)
 
 
 def root(size: int) -> bytes:
@@ -40,7 +43,7 @@ def filled(signed, sizes, tail: bytes = b"") -> SimulatedFiles:
     files.make_folder(FOLDER)
     found = signed.open(files)
     for size in sizes:
-        found.append(signed(size), size, root(size))
+        found.append(signed.note(size), size, root(size))
     if tail:
         files.append(FOLDER / "checkpoints", tail)
     return files
@@ -54,7 +57,7 @@ def test_any_size_is_found(signed, steps, asked):
     expected = max((size for size in sizes if size <= asked), default=None)
     answer = found.at_most(asked)
     assert (answer.size if answer else None) == expected
-    assert answer is None or (answer.root == root(expected) and answer.text == signed(expected))
+    assert answer is None or (answer.root == root(answer.size) and answer.text == signed.note(expected))
     assert (found.at(asked) is not None) == (asked in sizes)
     assert [one.size for one in found.backwards()] == sizes[::-1]
 
@@ -67,7 +70,7 @@ def test_every_size_of_a_long_file_is_found(signed):
 @given(data=st.data())
 def test_a_torn_tail_hides_no_whole_note(signed, data):
     sizes = list(range(1, data.draw(st.integers(1, 12))))
-    torn = signed(99).encode()
+    torn = signed.note(99).encode()
     torn = torn[: data.draw(st.integers(0, len(torn) - 1))] + data.draw(st.binary(max_size=300).filter(lambda junk: b"\n" not in junk))
     found = signed.open(filled(signed, sizes, torn))
     assert (found.newest.size if found.newest else 0) == (sizes[-1] if sizes else 0)
@@ -77,7 +80,7 @@ def test_a_torn_tail_hides_no_whole_note(signed, data):
 
 
 def test_the_newest_note_is_found_behind_a_long_damage(signed):
-    forged = signed(500).replace("\n500\n", "\n501\n")
+    forged = signed.note(500).replace("\n500\n", "\n501\n")
     found = signed.open(filled(signed, [1, 2, 3], forged.encode() * 400))
     assert found.newest.size == 3
     assert found.torn == len(forged.encode()) * 400
@@ -100,7 +103,7 @@ def test_forgetting_above_and_below(signed):
     found = signed.open(files)
     found.forget_above(5)
     assert [one.size for one in found.backwards()] == [4, 2]
-    found.append(signed(7), 7, root(7))
+    found.append(signed.note(7), 7, root(7))
     found.forget_below(4)
     assert [one.size for one in signed.open(files.after_cut()).backwards()] == [7, 4]
     found.forget_below(100)

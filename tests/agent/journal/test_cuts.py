@@ -6,6 +6,7 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -142,7 +143,8 @@ def idle_cut(device, promised, judges) -> None:
 class Crashes(RuleBasedStateMachine):
     """Appends, batches and cuts in any order, on a disk that keeps what it likes of what was not synced."""
 
-    judges = make = None
+    judges: Any = None
+    make: Any = None
 
     @initialize(seed=st.integers(0, 1 << 20))
     def begin(self, seed):
@@ -231,6 +233,6 @@ class Crashes(RuleBasedStateMachine):
 @pytest.mark.parametrize("segment", [7, 65_536])
 def test_any_history_of_crashes(judges, make, small_segments, segment):
     small_segments(segment)
-    machine = type("Machine", (Crashes,), {"judges": judges, "make": make})
+    machine: Any = type("Machine", (Crashes,), {"judges": judges, "make": make})
     machine.TestCase.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
     machine.TestCase().runTest()

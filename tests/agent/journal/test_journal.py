@@ -30,7 +30,7 @@ def journal(tmp_path, make):
 
 
 def test_every_append_is_covered_by_a_signed_checkpoint(journal, judges, make):
-    lines = []
+    lines: list[bytes] = []
     for count in (1, 2, 5, 1, 16):
         new = numbered(len(lines), count)
         lines += new
@@ -72,8 +72,13 @@ def test_a_journal_spans_segments_and_opens_from_the_newest(journal, judges, mak
     names = sorted(path.name for path in journal.folder.iterdir())
     assert [name for name in names if name.endswith("jsonl")] == [f"segment-{first:012d}.jsonl" for first in (0, 8, 16, 24, 32)]
     reads = []
-    files = linux.Files()
-    files.read = lambda path, *where, read=files.read: reads.append(path.name) or read(path, *where)
+
+    class Watched(linux.Files):
+        def read(self, path: Path, offset: int = 0, length: int = -1) -> bytes:
+            reads.append(path.name)
+            return super().read(path, offset, length)
+
+    files = Watched()
     again = Journal.open(journal.folder, make.origin, make.key, files)
     assert {name for name in reads if name.endswith("jsonl")} == {"segment-000000000032.jsonl"}
     assert again.lines(3, 35) == lines[3:35]

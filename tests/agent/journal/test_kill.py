@@ -38,6 +38,7 @@ def test_killed_again_and_again(tmp_path, make, judges):
     for number in range(kills):
         command = [sys.executable, "-c", WRITER, Path(__file__).with_name("conftest.py"), tmp_path, str(number)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]) as writer:
+            assert writer.stdout is not None
             for _ in range(chance.randint(1, 40)):
                 size, root = writer.stdout.readline().split()
                 promised[int(size)] = root
@@ -51,10 +52,10 @@ def test_killed_again_and_again(tmp_path, make, judges):
     device.start()
     judges.whole(device.journal)
     lines = device.journal.lines(0, device.journal.size)
-    for size, root in promised.items():
-        assert judges.checkpoint(device.journal.checkpoint_at(size))[0] == size
-        assert device.journal.checkpoint_at(size).splitlines()[2] == root
-        assert device.journal.root_at(size) == judges.root(lines[:size])
+    for end, promise in promised.items():
+        assert judges.checkpoint(device.journal.checkpoint_at(end))[0] == end
+        assert device.journal.checkpoint_at(end).splitlines()[2] == promise
+        assert device.journal.root_at(end) == judges.root(lines[:end])
     stops = [json.loads(line) for line in lines if b'"kind":"stop"' in line]
     assert [stop["trigger"] for stop in stops] == ["power"] * kills
     assert [boot["boot"] for boot in device.of("boot")] == list(range(1, kills + 2))
