@@ -12,8 +12,9 @@ What a line says, and whether it may stand here, is the scribe's business.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any
 
 from agent.core import lines
@@ -54,28 +55,44 @@ class Writer:
         self._lines: list[bytes] = []
         self.draft = Story()
 
-    @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> AbstractContextManager[None]:
         """Gather what is written inside into one durable append; after an error nothing of it was written.
 
         A batch within a batch joins the outer one. Raises a `Storage` error when the disk refuses.
         """
-        with self.lock:
-            if self._depth == 0:
-                self._lines, self.draft, self._spoilt = [], self.journal.story.copy(), None
-            self._depth += 1
-            try:
-                yield
-                if self._depth == 1:
-                    self._commit()
-            except BaseException as error:
-                if isinstance(error, Storage):
-                    self._spoilt = error
-                if self._depth == 1:
-                    self.media.take_back()
-                raise
-            finally:
-                self._depth -= 1
+        return self  # a generator would cost three times as much, and every line is written within two or three of them
+
+    def __enter__(self) -> None:
+        """Of `batch`."""
+        self.lock.acquire()
+        if self._depth == 0:
+            self._lines, self.draft, self._spoilt = [], self.journal.story.copy(), None
+        self._depth += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Of `batch`."""
+        try:
+            if error is not None:
+                self._spoil(error)
+            elif self._depth == 1:
+                self._commit_or_spoil()
+        finally:
+            self._depth -= 1
+            self.lock.release()
+
+    def _commit_or_spoil(self) -> None:
+        try:
+            self._commit()
+        except BaseException as error:
+            self._spoil(error)
+            raise
+
+    def _spoil(self, error: BaseException) -> None:
+        """Nothing of the batch may stay: neither what is gathered nor bytes whose line will not come."""
+        if isinstance(error, Storage):
+            self._spoilt = error
+        if self._depth == 1:
+            self.media.take_back()
 
     def _commit(self) -> None:
         new, first = self._lines, self.journal.size
@@ -84,7 +101,7 @@ class Writer:
         if not new:
             return
         self.media.sync()
-        self.journal.append(new)
+        self.journal.append(new, self.draft)
         self.media.settle()
         if self.on_durable is not None:
             self.on_durable(first, new)

@@ -70,8 +70,11 @@ class Journal(Log):
 
     # ------------------------------------------------------------------ writing
 
-    def append(self, new: Sequence[bytes]) -> str:
-        """Make lines durable, then the checkpoint over them; the signed checkpoint. All of them or none."""
+    def append(self, new: Sequence[bytes], story: Story | None = None) -> str:
+        """Make lines durable, then the checkpoint over them; the signed checkpoint. All of them or none.
+
+        `story`: that of the journal with these lines, where the caller has it already; it is the journal's from then on.
+        """
         for line in new:
             if not 1 <= len(line) <= core_lines.MAX_LINE or b"\n" in line:
                 raise BadLine(f"a line is 1 to {core_lines.MAX_LINE} bytes without newline, got {len(line)} bytes")
@@ -80,21 +83,28 @@ class Journal(Log):
         with self._lock:
             self._finish_undo()
             mark = self._mark()
+            if story is None or not self._told(story, len(new)):
+                story = None
+                self.story = self.story.copy()
             try:
                 for part in _parts(new, self.size):
-                    self._write(part)
+                    self._write(part, told=story is not None)
             except OSError as error:
                 self._go_back(mark)
                 raise storage_error("append to", self.folder, error) from error
             except BaseException:  # the key may fail too; lines without a checkpoint must not stay
                 self._go_back(mark)
                 raise
-            self._size = self._tree.size
+            self._size, self.story = self._tree.size, story or self.story
             newest = self._checkpoints.newest
             assert newest is not None
             return newest.text
 
-    def _write(self, part: Sequence[bytes]) -> None:
+    def _told(self, story: Story, count: int) -> bool:
+        """Whether the story is the one behind `count` more lines, and no segment begins between these: it needs the one there."""
+        return story.size == self.size + count and -self.size % segments.SEGMENT_LINES not in range(1, count)
+
+    def _write(self, part: Sequence[bytes], *, told: bool) -> None:
         """One durable step: lines, then their checkpoint (section 4, steps 2 and 3)."""
         if self._tree.size and self._tree.size % segments.SEGMENT_LINES == 0:
             segments.write_begin(self.files, self.folder, self._tree, self.story)
@@ -106,7 +116,8 @@ class Journal(Log):
         if not self._starts:
             self.files.sync_folder(self.folder)
         for line in part:
-            self.story.add(self._tree.size, line)
+            if not told:
+                self.story.add(self._tree.size, line)
             self._tree.append(merkle.leaf_hash(line))
             self._starts.append(self._bytes)
             self._bytes += len(line) + 1
@@ -122,7 +133,7 @@ class Journal(Log):
     def _mark(self) -> _Mark:
         count = len(self._starts)
         return _Mark(
-            self._tree.size, self._tree.copy(), self.story.copy(), self._first, self._starts, count, self._bytes, self._checkpoints.mark()
+            self._tree.size, self._tree.copy(), self.story, self._first, self._starts, count, self._bytes, self._checkpoints.mark()
         )
 
     def _go_back(self, mark: _Mark) -> None:

@@ -10,6 +10,7 @@ Rules (docs/evidence-format.md, section 4):
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 from agent.core import ulid
@@ -19,6 +20,17 @@ from hal.contracts import Files
 EXTENSIONS = {"video/mp4": "mp4", "audio/mp4": "mp4", "image/jpeg": "jpg"}
 MAX_TRACK_NAME = 32
 _TRACK_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+@lru_cache(maxsize=64)  # the same few are asked for again at every fragment
+def _track_file(folder: Path, recording: str, track: str, extension: str) -> Path:
+    if not ulid.is_ulid(recording):
+        raise BadLine(f"a recording is named by a ULID, got {recording[:40]!r}")
+    if not 1 <= len(track) <= MAX_TRACK_NAME or not _TRACK_CHARACTERS.issuperset(track):
+        raise BadLine(f"a track's name is 1 to {MAX_TRACK_NAME} of a–z, 0–9 and hyphen, got {track[:40]!r}")
+    if extension not in EXTENSIONS.values():
+        raise BadLine(f"a track file ends in mp4 or jpg, got {extension[:10]!r}")
+    return folder / recording / f"{track}.{extension}"
 
 
 class MediaFiles:
@@ -33,13 +45,7 @@ class MediaFiles:
 
     def path(self, recording: str, track: str, extension: str) -> Path:
         """The file of a track; BadLine when the names can't be ones."""
-        if not ulid.is_ulid(recording):
-            raise BadLine(f"a recording is named by a ULID, got {recording[:40]!r}")
-        if not 1 <= len(track) <= MAX_TRACK_NAME or not _TRACK_CHARACTERS.issuperset(track):
-            raise BadLine(f"a track's name is 1 to {MAX_TRACK_NAME} of a–z, 0–9 and hyphen, got {track[:40]!r}")
-        if extension not in EXTENSIONS.values():
-            raise BadLine(f"a track file ends in mp4 or jpg, got {extension[:10]!r}")
-        return self.folder / recording / f"{track}.{extension}"
+        return _track_file(self.folder, recording, track, extension)
 
     # ------------------------------------------------------------------ writing
 
@@ -49,8 +55,10 @@ class MediaFiles:
         with self._lock, disk("append to", path):
             self._finish_undo()
             if path not in self._unsynced:
-                self._files.make_folder(path.parent)
-                self._unsynced[path] = self._size(path)
+                size = self._size(path, missing=-1)
+                if size < 0:
+                    self._files.make_folder(path.parent)
+                self._unsynced[path] = max(size, 0)
             return self._files.append(path, data)
 
     def sync(self) -> None:

