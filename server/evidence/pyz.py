@@ -8,8 +8,12 @@ Rules:
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import io
+import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -51,3 +55,20 @@ def build(root: Path = ROOT) -> bytes:
             info.create_system, info.external_attr = 3, 0o644 << 16
             archive.writestr(info, data)
     return out.getvalue()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python3 -m server.evidence.pyz FILE`: write verify.pyz."""
+    description = "Write verify.pyz; the same sources give the same bytes."
+    arguments = argparse.ArgumentParser("python3 -m server.evidence.pyz", description=description)
+    arguments.add_argument("file", type=Path)
+    options = arguments.parse_args(argv)
+    data = build()
+    options.file.write_bytes(data)
+    options.file.chmod(0o755)
+    sys.stdout.write(f"{options.file}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -178,12 +178,12 @@ def a_name_twice_in_the_claims(f: Forger) -> None:
 
 @forgery("tampered", CLAIMS)
 def a_float_in_the_claims(f: Forger) -> None:
-    f.replace(CLAIMS, "     9\n", "     9.0\n")
+    f.replace(CLAIMS, "[[0, 9]]", "[[0, 9.0]]")
 
 
 @forgery("tampered", CLAIMS)
 def a_number_too_large_in_the_claims(f: Forger) -> None:
-    f.replace(CLAIMS, "     9\n", f"     {2**53}\n")
+    f.replace(CLAIMS, "[[0, 9]]", f"[[0, {2**53}]]")
 
 
 @forgery("tampered", CLAIMS)
