@@ -26,6 +26,8 @@ def _settings(folder: Path, number: int, text: str, *, generated: bool) -> dict[
     log = "bt451" if number % 2 else "telit-he910"
     return {
         "overlay": {"officer_number": f"{100_000 + number}"},
+        # Somebody is watching: the console shows figures of seconds ago, not of half a minute.
+        "uplink": {"health_every_s": 3},
         "buttons": {"still": "still:short", **({"mark_label": text} if text else {})},
         "board": {
             "camera": {**camera, **({"text": text} if text else {})},

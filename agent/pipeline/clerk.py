@@ -48,11 +48,15 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the clerk is told by the settings, and whom it tells what happened (`start` `stop` `mark` `storage`)."""
+    """What the clerk is told by the settings, and whom it tells what happened (`start` `stop` `mark` `storage`).
+
+    `officer` is who the `start` line names: the one whose number is burnt into the picture.
+    """
 
     fix_every_ms: int
     up_us: Callable[[], int]
     happened: Callable[[str, str], None]
+    officer: str = ""
 
 
 class Clerk:
@@ -196,7 +200,7 @@ class Clerk:
         assert isinstance(thing, RecordingStarted)
         if beacon_due(self.written_beacon, self.known_beacon, 0, 0, starting=True):
             self.write_beacon(scribe)
-        scribe.start(thing.recording, thing.trigger, thing.epoch_us, continues=thing.continues)
+        scribe.start(thing.recording, thing.trigger, thing.epoch_us, officer=self._rules.officer, continues=thing.continues)
 
     def write_beacon(self, scribe: Scribe) -> None:
         """The newest ledger checkpoint known goes on record."""

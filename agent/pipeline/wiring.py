@@ -113,7 +113,7 @@ class Pipeline:
         return recorder
 
     def _make_clerk(self) -> Clerk:
-        rules = Rules(self.settings.duty.fix_every_ms, self.board.clock.up_us, self._happened)
+        rules = Rules(self.settings.duty.fix_every_ms, self.board.clock.up_us, self._happened, self.settings.overlay.officer_number)
         return Clerk(self.evidence.scribe, rules, self._tray, _beacon_of(self.evidence))
 
     def _reports(self) -> health.Reports:

@@ -25,6 +25,7 @@ from simulators.powercut import SimulatedFiles
 
 ORIGIN = "evidence.example.gov/DSJ-0000007/1"
 RECORDING = "01HZY0000000000000000000AB"
+OFFICER = "100007"
 OTHER = "01HZY0000000000000000000CD"
 
 
@@ -46,7 +47,7 @@ class Bench:
         self.scribe.on_durable = self._durable
         self.happened: list[tuple[str, str]] = []
         self.tray = Tray()
-        rules = Rules(1_000, self.clock.up_us, lambda what, detail: self.happened.append((what, detail)))
+        rules = Rules(1_000, self.clock.up_us, lambda what, detail: self.happened.append((what, detail)), OFFICER)
         self.clerk = Clerk(self.scribe, rules, self.tray)
         self.after_boot = self.journal.size
 

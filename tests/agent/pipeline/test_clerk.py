@@ -23,6 +23,11 @@ def test_a_recording_goes_on_record_in_the_order_it_was_made(bench, make_fragmen
     assert [what for what, _ in bench.happened] == ["start", "mark", "stop"]
 
 
+def test_the_start_line_names_the_officer_whose_number_is_in_the_picture(bench):
+    bench.start()
+    assert bench.lines("start")[0]["officer"] == "100007"
+
+
 def test_what_waits_shares_one_append(bench, make_fragment, make_mark, make_fix):
     bench.start()
     bench.appends.clear()
