@@ -53,6 +53,7 @@ class Writer:
         self._depth = 0
         self._spoilt: Storage | None = None
         self._lines: list[bytes] = []
+        self._afterwards: list[Callable[[], object]] = []
         self.draft = Story()
 
     def batch(self) -> AbstractContextManager[None]:
@@ -66,7 +67,8 @@ class Writer:
         """Of `batch`."""
         self.lock.acquire()
         if self._depth == 0:
-            self._lines, self.draft, self._spoilt = [], self.journal.story.copy(), None
+            self._lines, self._afterwards, self._spoilt = [], [], None
+            self.draft = self.journal.story.copy()
         self._depth += 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -103,8 +105,15 @@ class Writer:
         self.media.sync()
         self.journal.append(new, self.draft)
         self.media.settle()
+        for do in self._afterwards:
+            do()
         if self.on_durable is not None:
             self.on_durable(first, new)
+
+    def afterwards(self, do: Callable[[], object]) -> None:
+        """Do something when the batch that is being gathered is durable, and not at all when it fails."""
+        assert self._depth, "afterwards stands in a batch"
+        self._afterwards.append(do)
 
     def write(self, kind: str, members: Members, recording: str | None = None) -> None:
         """Add a line, with the next `n` where the recording is open. BadLine when it can't be one."""

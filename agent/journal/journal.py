@@ -102,7 +102,7 @@ class Journal(Log):
 
     def _told(self, story: Story, count: int) -> bool:
         """Whether the story is the one behind `count` more lines, and no segment begins between these: it needs the one there."""
-        return story.size == self.size + count and -self.size % segments.SEGMENT_LINES not in range(1, count)
+        return story.size == self.size + count and segments.first_of(self.size) == segments.first_of(self.size + count - 1)
 
     def _write(self, part: Sequence[bytes], *, told: bool) -> None:
         """One durable step: lines, then their checkpoint (section 4, steps 2 and 3)."""

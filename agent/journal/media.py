@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from agent.core import ulid
-from agent.journal.errors import BadLine, disk, storage_error
+from agent.journal.errors import BadLine, Storage, disk, storage_error
 from hal.contracts import Files
 
 EXTENSIONS = {"video/mp4": "mp4", "audio/mp4": "mp4", "image/jpeg": "jpg"}
@@ -82,7 +82,7 @@ class MediaFiles:
             self._unsynced.clear()
             try:
                 self._finish_undo()
-            except OSError:
+            except (OSError, Storage):
                 return  # the disk that refused the append may refuse this too; the next append tries again
 
     def _finish_undo(self) -> None:

@@ -247,7 +247,7 @@ def announce(scribe: Scribe, recovered: Recovered, software: str, hardware: str)
                 write_gap(scribe, gap)
         if recovered.tampered:
             scribe.event("tamper", recovered.tampered, size=recovered.journal.size, checkpoint=recovered.abandoned or "")
-    aside.forget_findings(scribe.journal.files, scribe.journal.folder)
+        scribe.afterwards(lambda: aside.forget_findings(scribe.journal.files, scribe.journal.folder))
 
 
 def close(scribe: Scribe, recording: str, salvaged: salvage.Salvaged) -> None:

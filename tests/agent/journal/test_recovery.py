@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.journal.errors import DiskFull, Lost
-from agent.journal.recovery import adoptable
+from agent.journal.media import MediaFiles
+from agent.journal.recovery import adoptable, announce, recover
+from agent.journal.scribe import Scribe
 from hal.contracts import ClockReading
 from simulators.powercut import PowerCut, SimulatedFiles
 
@@ -385,6 +387,19 @@ def test_a_power_cut_during_recovery_hides_nothing(device, make, judges):
         assert sum(line.get("recovered", False) for line in after.of("fragment")) == 1
         assert len(after.of("stop")) == 1
     assert number > 15
+
+
+def test_what_was_found_is_forgotten_only_when_it_is_on_record(device, make):
+    """Announced within a larger batch, as an enrolment is: the note of what was found stays until that is durable."""
+    edit(device, SEGMENT, lambda data: data + b'{"torn')
+    files = device.files.after_cut()
+    media = MediaFiles(STATE / "media", files)
+    recovered = recover(device.folder, make.origin, make.key, files, media)
+    scribe = Scribe(recovered.journal, media, device.clock, device.chance.randbytes)
+    with scribe.batch():
+        announce(scribe, recovered, "1.0", "test")
+        assert "findings" in files.list(device.folder)
+    assert "findings" not in files.list(device.folder)
 
 
 def test_a_deletion_that_was_cut_off_is_finished(device):
