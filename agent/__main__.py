@@ -11,18 +11,11 @@ import importlib.util
 import json
 import logging
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent import config, health, supervisor
-from agent.errors import AgentError, NotEnrolled, SettingsError
-from agent.pipeline import enrolment, unenrolled
-from agent.pipeline.wiring import Pipeline
-from hal.board import Board, open_board
-from hal.contracts import Signal
-from hal.errors import HalError
+from agent.errors import AgentError, SettingsError
 
 log = logging.getLogger("agent")
 
@@ -67,50 +60,6 @@ def check_packages() -> None:
             raise AgentError(f"package {name}: expected it in {ROOT}, got {origin}; start in an environment of its own")
 
 
-def run(settings: config.Settings) -> int:
-    """Record until asked to end; the exit status."""
-    asked = supervisor.listen()
-    while True:
-        board = open_board(settings.board_tables())
-        try:
-            mine = enrolment.load(settings.state)
-        except NotEnrolled as refusal:
-            try:
-                if not unenrolled.wait(board, settings.state / enrolment.NAME, str(refusal), asked):
-                    return 0
-            finally:
-                board.close()
-            continue
-        status = _record(settings, mine, board, asked)
-        if status != supervisor.AGAIN:
-            return status
-
-
-def _record(settings: config.Settings, mine: enrolment.Enrolment, board: Board, asked: Any) -> int:
-    began = time.monotonic()
-    try:
-        pipeline = Pipeline(settings, mine, board)
-    except AgentError as error:
-        if board.indicator is not None:
-            board.indicator.show(Signal("alarm", "short-short-short", "short-short-short", ("ALARM", str(error))))
-        raise
-    log.info("recovered", extra={"ms": int((time.monotonic() - began) * 1_000), "lines": pipeline.evidence.scribe.journal.size})
-    return supervisor.run(pipeline, asked)
-
-
-def check(settings: config.Settings) -> int:
-    """Print a line for each role; 1 when one that the settings name does not work."""
-    tables = settings.board_tables()
-    board = open_board(tables)
-    try:
-        found = health.check(board, tables)
-    finally:
-        board.close()
-    for role, works, said in found:
-        print(f"{'ok  ' if works else 'FAIL'}  {role:<10}  {said}")
-    return 0 if all(works for _, works, _ in found) else 1
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit status."""
     parser = argparse.ArgumentParser(prog="zhilu agent", description="The recorder's own program.")
@@ -123,14 +72,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_to_stderr(verbose=given.verbose)
     try:
         check_packages()
-        settings = config.load(given.settings)
-        return run(settings) if given.command == "run" else check(settings)
+        return _run(given)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    except (AgentError, HalError) as error:
+    except AgentError as error:
         log.error("can't go on: %s", error)  # noqa: TRY400 — the sentence says it all
         return 1
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Import only now what might have been somebody else's."""
+    from agent import config
+    from agent.pipeline import program
+    from hal.errors import HalError
+
+    settings = config.load(given.settings)
+    try:
+        return program.run(settings) if given.command == "run" else program.check(settings)
+    except HalError as error:
+        raise AgentError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -64,14 +64,16 @@ class Evidence:
         self.index.close()
 
 
-def open_evidence(state: Path, enrolment: Enrolment, files: Files, clock: Clock, changed: Callable[[], None]) -> Evidence:
-    """Recover, say what was found, open the index. `changed` is called after every durable append."""
+def open_evidence(
+    state: Path, enrolment: Enrolment, files: Files, clock: Clock, changed: Callable[[], None], random: Callable[[int], bytes] = RANDOM
+) -> Evidence:
+    """Recover, say what was found, open the index. `changed` is called after every durable append; `random` makes salts."""
     signer = FileSigner.load(state / "evidence" / "evidence.key")
     if vkey(enrolment.origin, signer) != enrolment.vkey:
         raise JournalError(f"{state}: the evidence key is not the one that {enrolment.origin} was enrolled with; provision the device anew")
     media, receipts = MediaFiles(state / "media", files), Receipts(state / "receipts", files)
     enrolment, recovered, previous = _recovered(state, enrolment, signer, files, media)
-    scribe = Scribe(recovered.journal, media, clock, RANDOM)
+    scribe = Scribe(recovered.journal, media, clock, random)
     with scribe.batch():
         if not recovered.journal.size:
             scribe.enrol(enrolment.vkey, enrolment.certificate, previous)
