@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -30,6 +31,14 @@ class Filters(BaseModel):
     until: int | None = None
     marked: bool | None = None
     state: Literal["recording", "uploading", "stored"] | None = None
+
+
+class Revocation(BaseModel):
+    """Why a device is revoked; it goes into the ledger."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=200)
 
 
 Limit = Annotated[int, Query(ge=1, le=shapes.MAX_PAGE)]
@@ -62,6 +71,16 @@ def _lists(made: APIRouter, services: Services, looks: Looks) -> None:
         """Every device that the ledger lists."""
         found = services.devices.all()
         return {"items": [shapes.device(one, {origin: logs.size(origin) for origin in one.origins}) for one in found]}
+
+    @made.post("/devices/{device}/revoke")
+    def revoke(device: str, asked: Revocation) -> dict[str, Any]:
+        """End all journals of a device that was lost or taken back: nothing of it is ever cosigned again."""
+        journals = [one.origin for one in services.enrolments.of_device(device)]
+        if not journals:
+            raise Unknown(f"the ledger lists no device {device[:40]}")
+        stages = [partial(services.enrolments.stage_revoke, origin=origin, reason=asked.reason) for origin in journals]
+        new = [services.logs_writer.call(stage) for stage in stages]
+        return {"device": device, "revoked": [origin for origin, done in zip(journals, new, strict=True) if done]}
 
     @made.get("/custody")
     def custody(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.core import merkle, wire
@@ -51,7 +51,6 @@ class Indexer:
         self._now_ms, self._max_fragment = services.world.now_ms, services.settings.media.fragment_bytes
         self._indexed = services.catalogue.indexed()
         self._lock = threading.Lock()
-        self._read = threading.Condition()
         self._grown: dict[str, list[Batch]] = {origin: [] for origin in self._logs.origins() if origin != self._ledger.origin}
         self._waiting = 0
         self._open = Open()
@@ -86,11 +85,9 @@ class Indexer:
             self._online[device] = None
         self.news.set()
 
-    def wait_read(self, origins: Iterable[str], timeout_s: float) -> bool:
-        """Wait until all lines that these journals have now are in the catalogue; whether they are."""
-        sizes = {origin: self._logs.size(origin) for origin in origins}
-        with self._read:
-            return self._read.wait_for(lambda: all(self._indexed.get(o, 0) >= size for o, size in sizes.items()), timeout_s)
+    def has_read(self, sizes: Mapping[str, int]) -> bool:
+        """Whether the catalogue holds so many lines of each of these journals."""
+        return all(self._indexed.get(origin, 0) >= size for origin, size in sizes.items())
 
     # ----------------------------------------------------------------------- one step
 
@@ -129,9 +126,7 @@ class Indexer:
         if shelf.started:
             self._metrics.add("zhilu_recordings_total", "started", shelf.started)
         read = sum(end - self._indexed.get(origin, 0) for origin, end in progress.items())
-        with self._read:
-            self._indexed.update(progress)
-            self._read.notify_all()
+        self._indexed.update(progress)
         self._settle |= any(work.values())
         return read or room
 
@@ -181,12 +176,12 @@ class Indexer:
 
     def _store(self, recording: Recording) -> None:
         """The ledger says that a recording is stored, and its device gets the receipt."""
-        tracks = {track.id: self._catalogue.fragments(track.id) for track in self._catalogue.tracks(recording.id)}
-        held = [fragment.bytes for fragments in tracks.values() for fragment in fragments if fragment.held]
+        tracks = self._catalogue.tracks(recording.id)
+        held = [one.bytes for track in tracks for one in self._catalogue.fragments(track.id) if one.held]
         figures = {"stop": recording.stop_leaf, "fragments": len(held), "bytes": sum(held)}
         entry = self._logs_writer.call(self._stage("stored", recording, **figures))
         at = self._now_ms()
-        self._writer.call(lambda transaction: holding.list_stored(transaction, recording.id, entry, at, tracks))
+        self._writer.call(lambda transaction: holding.list_stored(transaction, recording.id, entry, at))
         self._metrics.add("zhilu_recordings_total", "stored")
         self._receipts.send(self._catalogue.recording(recording.id))
 

@@ -28,6 +28,7 @@ from server.tls import own_device
 CHUNK = 1 << 20
 """Bytes that are gathered before a thread is asked to hash and write them."""
 INDEX_WAIT_S = 5.0
+INDEX_LOOK_S = 0.02
 DIGESTS: dict[str, Callable[[], Any]] = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 _DIGEST = re.compile(r"([a-z0-9*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):")
 
@@ -53,7 +54,7 @@ def router(services: Services, indexer: Indexer) -> APIRouter:
         if not length.isdigit() or int(length) > limit:
             raise Problem("too-large", f"a request brings at most {limit} bytes, got {length[:40]}")
         digests = content_digest(request.headers.get("content-digest"))
-        upload = await asyncio.to_thread(begin, services, indexer, device, recording, track, offset)
+        upload = await begin(services, indexer, device, recording, track, offset)
         new = await _receive(request, upload, limit, digests, indexer)
         first, last = upload.checked[0], upload.checked[-1]
         answer = {"track": track, "first": first.seq, "end": last.seq + 1, "bytes": last.offset + last.bytes - first.offset, "stored": new}
@@ -105,13 +106,20 @@ def _feed(upload: Upload, data: bytes, digests: list[tuple[Any, bytes]]) -> None
     upload.feed(data)
 
 
-def begin(services: Services, indexer: Indexer, device: str, recording: str, track: str, offset: int) -> Upload:
-    """The upload of these bytes; Problem `not-named` where no cosigned line names them yet, unless the next moment brings one."""
+async def begin(services: Services, indexer: Indexer, device: str, recording: str, track: str, offset: int) -> Upload:
+    """The upload of these bytes; Problem `not-named` where no cosigned line names them.
+
+    The line may have been cosigned a moment ago, so the catalogue is given time to read what the logs hold.
+    """
     try:
-        return _begin(services, device, recording, track, offset)
+        return await asyncio.to_thread(_begin, services, device, recording, track, offset)
     except Problem:
-        indexer.wait_read([one.origin for one in services.enrolments.of_device(device)], INDEX_WAIT_S)
-        return _begin(services, device, recording, track, offset)
+        sizes = {one.origin: services.logs.size(one.origin) for one in services.enrolments.of_device(device)}
+    for _ in range(int(INDEX_WAIT_S / INDEX_LOOK_S)):
+        if indexer.has_read(sizes):
+            break
+        await asyncio.sleep(INDEX_LOOK_S)
+    return await asyncio.to_thread(_begin, services, device, recording, track, offset)
 
 
 def _begin(services: Services, device: str, recording: str, track: str, offset: int) -> Upload:

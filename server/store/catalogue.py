@@ -216,7 +216,7 @@ class Catalogue:
             WHERE track = :track AND offset >= :first ORDER BY seq LIMIT :limit"""
         rows = self._all(query, {"track": track, "first": first_offset, "limit": limit})
         if rows:
-            return [Fragment(**{**row._asdict(), "held": bool(row.held), "lost": bool(row.lost)}) for row in rows]
+            return [fragment_of(row) for row in rows]
         packed = self._all("SELECT packed FROM track WHERE id = :id AND packed IS NOT NULL", {"id": track})
         return [one for one in unpack(packed[0].packed) if one.offset >= first_offset][:limit] if packed else []
 
@@ -233,6 +233,11 @@ class Catalogue:
 
 def _recording(row: Row[Any]) -> Recording:
     return Recording(**row._asdict())
+
+
+def fragment_of(row: Row[Any]) -> Fragment:
+    """A row of the table `fragment`."""
+    return Fragment(**{**row._asdict(), "held": bool(row.held), "lost": bool(row.lost)})
 
 
 def pack(fragments: Iterable[Fragment]) -> bytes:

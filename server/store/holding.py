@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from server.database import Transaction
-from server.store.catalogue import Fragment, pack
+from server.store.catalogue import Fragment, fragment_of, pack, unpack
 
 HOLD = "UPDATE fragment SET held = 1 WHERE track = :track AND seq = :seq AND held = 0"
+ROWS = "SELECT seq, line, offset, bytes, sha256, pts, duration, held, lost FROM fragment WHERE track = :track ORDER BY seq"
+PACK = "UPDATE track SET packed = :packed WHERE id = :track"
 
 
 def hold(transaction: Transaction, track: int, fragments: Sequence[Fragment]) -> None:
     """The bytes of these fragments are durable."""
-    new = [one for one in fragments if transaction.execute(HOLD, {"track": track, "seq": one.seq}).rowcount == 1]
+    packed = transaction.execute("SELECT packed FROM track WHERE id = :track", {"track": track}).scalar_one()
+    if packed is None:
+        new = [one for one in fragments if transaction.execute(HOLD, {"track": track, "seq": one.seq}).rowcount == 1]
+    else:
+        # Found again after the recording was stored without them: they were under a gap.
+        known = {one.seq: one for one in unpack(packed)}
+        new = [one for one in fragments if not known[one.seq].held]
+        known |= {one.seq: replace(known[one.seq], held=True) for one in new}
+        transaction.execute(PACK, {"packed": pack(known.values()), "track": track})
     sql = "UPDATE track SET held = held + :count, held_bytes = held_bytes + :bytes WHERE id = :id"
     transaction.execute(sql, {"count": len(new), "bytes": sum(one.bytes for one in new), "id": track})
 
@@ -23,12 +34,13 @@ def list_starts(transaction: Transaction, entries: Sequence[tuple[int, int]]) ->
     transaction.execute(sql, [{"id": recording, "entry": entry} for recording, entry in entries])
 
 
-def list_stored(transaction: Transaction, recording: int, entry: int, at: int, tracks: Mapping[int, Sequence[Fragment]]) -> None:
+def list_stored(transaction: Transaction, recording: int, entry: int, at: int) -> None:
     """The ledger's line `entry` says that everything is here: the fragments of each track become one packed value."""
     sql = "UPDATE recording SET stored_entry = :entry, stored_at = :at WHERE id = :id"
     transaction.execute(sql, {"entry": entry, "at": at, "id": recording})
-    for track, fragments in tracks.items():
-        transaction.execute("UPDATE track SET packed = :packed WHERE id = :id", {"packed": pack(fragments), "id": track})
+    for track in transaction.execute("SELECT id FROM track WHERE recording = :id", {"id": recording}).scalars().all():
+        rows = [fragment_of(row) for row in transaction.execute(ROWS, {"track": track})]
+        transaction.execute(PACK, {"packed": pack(rows), "track": track})
         transaction.execute("DELETE FROM fragment WHERE track = :track", {"track": track})
 
 

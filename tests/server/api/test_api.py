@@ -136,6 +136,16 @@ def test_devices(web, ingest, device):
     ]
 
 
+def test_a_device_that_was_lost(web, ingest, device):
+    answer = web.people("POST", f"/api/v1/devices/{device.device}/revoke", json={"reason": "lost on duty"})
+    assert answer.json() == {"device": device.device, "revoked": [device.origin]}
+    assert ingest.offer(device, device.grow(1).batch()) == []
+    assert web.people.get("/api/v1/devices").json()["items"][0]["revoked"] is True
+    assert [one["reason"] for one in custody(ingest, "revoke")] == ["lost on duty"]
+    assert web.people("POST", "/api/v1/devices/DSJ-0000009/revoke", json={"reason": "x"}).status_code == 404
+    assert web.people("POST", f"/api/v1/devices/{device.device}/revoke", json={"reason": ""}).status_code == 400
+
+
 def test_custody_in_pages_newest_first(web, recording):
     web.people.get(f"/api/v1/recordings/{recording.recording}")
     first = web.people.get(f"/api/v1/custody?recording={recording.recording}&limit=2").json()

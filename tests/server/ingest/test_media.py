@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import threading
 
 import pytest
 
-from server.ingest import indexer as indexing
 from server.ingest import media
+from server.problems import Problem
 from server.store import objects
 from tests.server.virtual import Device
 
@@ -158,13 +159,39 @@ def test_a_full_disk(ingest, caller, device, recording, monkeypatch):
 
 def test_media_may_follow_their_cosignature_at_once(web, ingest, device, monkeypatch):
     """The catalogue reads a moment later: the request waits for it rather than send the device away."""
-    monkeypatch.setattr(media, "INDEX_WAIT_S", indexing.IDLE_S * 30)
+    monkeypatch.setattr(media, "INDEX_WAIT_S", 60)
     recording = device.record()
     ingest.offer(device, device.batch())
-    with_indexer = __import__("threading").Timer(0.05, ingest.index)
-    with_indexer.start()
+    reading = threading.Thread(target=ingest.index)
+    looked = media._begin
+
+    def begin(*args):
+        # The first look finds nothing; only then the catalogue begins to read.
+        if not reading.is_alive() and reading.ident is None:
+            reading.start()
+            raise Problem("not-named", "not yet")
+        return looked(*args)
+
+    monkeypatch.setattr(media, "_begin", begin)
     assert web.device(device.device).put(path(device, recording), content=recording.media["front"]).status_code == 201
-    with_indexer.join()
+    reading.join()
+
+
+def test_what_was_under_a_gap_may_still_be_found(ingest, caller, device):
+    recording = device.record(fragments=4)
+    device.gap(recording, 1000, 1000, after=True)
+    device.commit()
+    ingest.offer(device, *device.batches())
+    ingest.index()
+    data = recording.media["front"]
+    for offset, end in ((0, 2000), (3000, 4000)):
+        assert caller.put(path(device, recording, offset), content=data[offset:end]).status_code == 201
+    ingest.index()
+    found = caller.get(f"/api/v1/media/{device.device}/{recording.recording}").json()
+    assert (found["state"], found["tracks"][0]["held"], found["tracks"][0]["missing"]) == ("stored", [[0, 2], [3, 4]], [])
+    assert caller.put(path(device, recording, 2000), content=data[2000:3000]).status_code == 201
+    assert held(caller, device, recording) == [[0, 4]]
+    assert caller.put(path(device, recording), content=data).status_code == 200
 
 
 def test_what_is_held_of_an_unknown_recording(caller, device):
