@@ -70,10 +70,6 @@ def _write_text(value: str) -> str:
 
 
 def _write_value(value: object, depth: int) -> str:
-    if depth > MAX_DEPTH:
-        raise LineError("a line is at most %d deep" % MAX_DEPTH)
-    if type(value) is str:  # nearly always, so it is asked first
-        return _write_text(value)
     if value is True:
         return "true"
     if value is False:
@@ -86,11 +82,25 @@ def _write_value(value: object, depth: int) -> str:
         if not -MAX_INT <= value <= MAX_INT:
             raise LineError("integer %d is outside the range that JSON readers keep" % value)
         return str(value)
+    if depth > MAX_DEPTH and isinstance(value, (dict, list, tuple)):
+        raise LineError("a line is at most %d deep" % MAX_DEPTH)
     if isinstance(value, dict):
         return _write_object(value.items(), depth)
     if isinstance(value, (list, tuple)):
         return "[" + ",".join([_write_value(v, depth + 1) for v in value]) + "]"
     raise LineError("a line can't hold a %s" % type(value).__name__)
+
+
+_NAMES: "dict[str, str]" = {}
+"""Names as they are written, because the same few come again and again; small boards keep none."""
+_MAX_NAMES = 256
+
+
+def _write_name(name: str) -> str:
+    text = _write_text(name) + ":"
+    if _SAYS and len(_NAMES) < _MAX_NAMES:
+        _NAMES[name] = text
+    return text
 
 
 def _write_object(members: "Iterable[tuple[str, Any]]", depth: int) -> str:
@@ -100,7 +110,14 @@ def _write_object(members: "Iterable[tuple[str, Any]]", depth: int) -> str:
         if name in names:
             raise LineError("duplicate name %s" % name)
         names.add(name)
-        out.append(_write_text(name) + ":" + _write_value(value, depth + 1))
+        kind = type(value)  # nearly always one of these two, so they are asked first
+        if kind is int and -MAX_INT <= value <= MAX_INT:
+            text = str(value)
+        elif kind is str:
+            text = _write_text(value)
+        else:
+            text = _write_value(value, depth + 1)
+        out.append((_NAMES.get(name) or _write_name(name)) + text)
     return "{" + ",".join(out) + "}"
 
 

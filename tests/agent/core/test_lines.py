@@ -99,6 +99,7 @@ def depth(value):
 @given(st.dictionaries(TEXT, VALUES, max_size=5).filter(lambda v: depth(v) <= 8))
 def test_what_is_written_reads_the_same_here_and_in_the_standard_library(members):
     line = lines.write(members)
+    assert line == json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
     assert lines.read(line) == members
     assert json.loads(line) == members
     assert b"\n" not in line
@@ -130,6 +131,15 @@ def test_what_can_not_be_written():
     for bad in ({"a": 2**53}, {"a": 1.5}, {"a": "\ud800"}, {"a": "\uffff"}, {"a": b"x"}, {"a": "x" * 4096}, [("a", 1), ("a", 2)]):
         with pytest.raises(LineError):
             lines.write(bad)
+
+
+def test_lines_are_written_as_deep_as_they_are_read():
+    deep = 1
+    for _ in range(lines.MAX_DEPTH - 1):
+        deep = [deep]
+    assert lines.read(lines.write({"a": deep})) == {"a": deep}
+    with pytest.raises(LineError, match="at most 8 deep"):
+        lines.write({"a": [deep]})
 
 
 @given(st.binary(min_size=16, max_size=16))
