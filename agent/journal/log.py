@@ -46,7 +46,7 @@ class Log:
         with self._lock:
             found = segments.firsts(self.files, self.folder)
             self._first = found[-1] if found else 0
-            self._oldest = found[0] if found else 0
+            self._oldest = segments.oldest(found)
             self._checkpoints = Checkpoints(self.folder, self.origin, self._verifier, self.files)
             tree, story = segments.begin_of(self.files, self.folder, self._first)
             segment = segments.read(self.files, self.folder, self._first)

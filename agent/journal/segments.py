@@ -49,6 +49,16 @@ def firsts(files: Files, folder: Path) -> list[int]:
     return found
 
 
+def oldest(found: Sequence[int]) -> int:
+    """Where the lines begin that reach the end without a hole: a trim that a power cut halved may leave older segments behind one."""
+    begin = found[-1] if found else 0
+    for first in reversed(found):
+        if begin - first > SEGMENT_LINES:
+            break
+        begin = first
+    return begin
+
+
 @dataclass(slots=True)
 class Segment:
     """A segment as read: the lines' places in the file, bytes of the whole lines, and of a torn one behind them."""

@@ -1,0 +1,34 @@
+"""A deletion of old segments that a power cut halved: what is left behind the hole is not read as if it were whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simulators.powercut import SimulatedFiles
+
+STATE = Path("/state")
+
+
+def test_a_halved_trim_leaves_no_hole_in_what_is_read(make, small_segments, judges):
+    small_segments(8)
+    device = make.Device(STATE, SimulatedFiles())
+    device.start()
+    first = device.record(30, stop=True)
+    device.cosign()
+    device.scribe.purge(first, "age", "00" * 32)
+    kept = device.files.read(device.folder / "segment-000000000000.jsonl")
+    oldest = device.scribe.trim(device.journal.size)
+    assert oldest > 16
+    lines = device.journal.lines(oldest, device.journal.size)
+    device.files.append(device.folder / "segment-000000000000.jsonl", kept)  # its name came back with the power
+    after = device.on(device.files)
+    after.start()
+    assert after.journal.oldest == oldest
+    assert after.journal.lines(oldest, oldest + len(lines)) == lines
+    assert [index for index, _ in after.journal.iterate()][:2] == [oldest, oldest + 1]
+    device.cosign()
+    more = after.record(20, stop=True)
+    after.cosign()
+    after.scribe.purge(more, "age", "00" * 32)
+    after.scribe.trim(after.journal.size)
+    assert "segment-000000000000.jsonl" not in after.files.list(after.folder), "the next one takes it along"
