@@ -25,6 +25,7 @@ from .bagwriter import Member
 from .claims import EXTENSIONS, Track
 from .errors import ExportError
 from .excerpt import Stretch, select
+from .manifest import MEDIA
 from .reading import meaning
 from .source import Anchored, Source
 
@@ -170,9 +171,12 @@ def media(source: Source, found: Found) -> tuple[list[Track], list[Member]]:
     """The tracks with what is held of them, and their files."""
     tracks: list[Track] = []
     members: list[Member] = []
+    names: set[str] = set()
     for begun in _first(found.of("track"), "track"):
-        if begun["media"] not in EXTENSIONS:
-            raise ExportError(f"{found.recording}: track {begun['track']} is {begun['media']}, which no package holds")
+        # A track that can't be a file of a package is left out with its bytes; its lines stay, and say that it is missing.
+        if begun["media"] not in EXTENSIONS or not MEDIA.fullmatch(f"data/media/{begun['track']}.mp4") or begun["track"].lower() in names:
+            continue
+        names.add(begun["track"].lower())
         # A journal that contradicts itself is exported as it is; of two lines for one fragment the first counts.
         fragments = _first([m for m in found.of("fragment") if m["track"] == begun["track"]], "seq")
         file = _File(source, found, begun["track"])

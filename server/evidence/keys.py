@@ -79,7 +79,8 @@ def _from_file(name: str, reason: CoreError, primitives: Primitives | None) -> l
 
 # --------------------------------------------------------------------------- signed notes
 
-MAX_PROOF = 16 << 20
+MAX_PROOF = 4 << 20
+"""Of 65,536 hashes and a note: more than any proof has."""
 
 
 def signed_by(text: str, place: str, keys: list[note.Verifier]) -> tuple[str, list[note.Signed]]:

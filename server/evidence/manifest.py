@@ -22,9 +22,9 @@ BAGIT = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 
-MAX_MANIFEST = 32 << 20
+MAX_MANIFEST = 16 << 20
 MAX_TAG_FILE = 1 << 20
-MAX_FILE = {"data/journal.jsonl": 1 << 30, "data/custody.jsonl": 256 << 20}
+MAX_FILE = {"data/journal.jsonl": 512 << 20, "data/custody.jsonl": 128 << 20}
 MAX_OTHER_FILE = 64 << 20
 """Of everything but media, whose length the signed lines give: nobody hashes a file that can't be right."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.core import lines, merkle
 from agent.core.errors import LineError
-from server.evidence.bag import Bag
+from server.evidence.bag import MAX_FILES, Bag
 from server.evidence.claims import Claims
 from server.evidence.errors import MisfitError, MissingError
 from server.evidence.manifest import MAX_FILE
@@ -44,7 +44,7 @@ def check_custody(check: Check, bag: Bag, claims: Claims, journal: Journal, reco
         if name.startswith("data/custody/") and name not in {_proof_name(line.members["c"]) for line in proved}:
             check.tampered(name, "proves a line that custody.jsonl does not hold")
     _check_last(check, proved)
-    _check_export(check, claims, proved)
+    _check_export(check, claims, recording, proved)
     for line in proved:
         if line.members["kind"] == "stored" and recording.stop is not None:
             _check_stored(check, line, journal, recording)
@@ -61,6 +61,8 @@ def _raw(bag: Bag) -> list[bytes]:
     data = bag.read(FILE, MAX_FILE[FILE])
     if not data.endswith(b"\n"):
         raise MissingError(FILE, "torn, or empty: its last line has no end")
+    if data.count(b"\n") > MAX_FILES:
+        raise MisfitError(FILE, f"at most {MAX_FILES} lines are expected")
     return data[:-1].split(b"\n")
 
 
@@ -101,7 +103,7 @@ def _check_last(check: Check, proved: list[LedgerLine]) -> None:
         check.incomplete(FILE, f"ends with a line of kind {last['kind']}, not with this package's export")
 
 
-def _check_export(check: Check, claims: Claims, proved: list[LedgerLine]) -> None:
+def _check_export(check: Check, claims: Claims, recording: Recording, proved: list[LedgerLine]) -> None:
     """The export line says which part went out (`from` and `to` in ms of media time, or the whole): it must be this one."""
     last: dict[str, Any] = proved[-1].members
     if last["kind"] != "export":
@@ -110,6 +112,17 @@ def _check_export(check: Check, claims: Claims, proved: list[LedgerLine]) -> Non
     if part != claims.part:
         stretch = f"an excerpt from {last.get('from')!r:.20} to {last.get('to')!r:.20} ms" if part else "the whole"
         check.tampered(FILE, f"the ledger exported {stretch}, the package claims {'an excerpt' if claims.part else 'the whole'}")
+    elif part and type(last.get("from")) is int and type(last.get("to")) is int:
+        _check_stretch(check, recording, last["from"], last["to"])
+
+
+def _check_stretch(check: Check, recording: Recording, first: int, end: int) -> None:
+    """No fragment is shown that lies wholly outside what the ledger says was handed over; init segments have no length."""
+    for m in recording.of("fragment"):
+        if m["duration"] > 0 and (m["pts"] >= end or m["pts"] + m["duration"] <= first):
+            what = f"the ledger exported {first} to {end} ms, and this fragment is of {m['pts']} to {m['pts'] + m['duration']} ms"
+            check.tampered(f"track {m['track']} fragment {m['seq']}", what)
+            return
 
 
 def _check_stored(check: Check, line: LedgerLine, journal: Journal, recording: Recording) -> None:

@@ -25,6 +25,9 @@ from server.evidence.verdict import Check
 LINES = "data/journal.jsonl"
 PROOF = "data/journal.proof"
 
+MAX_LINES = 2_000_000
+"""Two weeks without a pause."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -63,10 +66,7 @@ def check_journal(check: Check, bag: Bag, claims: Claims) -> Journal:
     head = checkpoint_of(body, PROOF)
     if head.origin != claims.origin:
         raise MisfitError(PROOF, f"the checkpoint is of {head.origin}, the package claims {claims.origin}")
-    raw = _raw_lines(bag)
-    expected = sum(end - first for first, end in proof.ranges)
-    if len(raw) != expected:
-        raise MisfitError(LINES, f"the proof is about {expected} lines, the file has {len(raw)}")
+    raw = _raw_lines(bag, sum(end - first for first, end in proof.ranges))
     leaves = [merkle.leaf_hash(line) for line in raw]
     try:
         root = merkle.range_root(head.size, proof.ranges, leaves, proof.hashes)
@@ -93,10 +93,13 @@ def _proof(bag: Bag) -> note.RangeProof:
         raise MisfitError(PROOF, str(e)) from e
 
 
-def _raw_lines(bag: Bag) -> list[bytes]:
+def _raw_lines(bag: Bag, expected: int) -> list[bytes]:
     data = bag.read(LINES, MAX_FILE[LINES])
     if not data.endswith(b"\n"):
         raise MisfitError(LINES, "torn: its last line has no end")
+    count = data.count(b"\n")
+    if count != expected or count > MAX_LINES:
+        raise MisfitError(LINES, f"the proof is about {expected} lines, the file has {count}; at most {MAX_LINES} are read")
     rows = data[:-1].split(b"\n")
     for number, row in enumerate(rows, 1):
         if not 1 <= len(row) <= lines.MAX_LINE:

@@ -2,13 +2,14 @@
 
 Rules:
 - Between two fragments of a track that follow each other no media is missing, or a `gap` line of that track says so. Rounding to ms and a
-  frame's length are no hole.
+  frame's length are no hole. The same holds between a video track and the one that follows it (`front`, `front-2`).
 - The `stop` line's totals are those of the lines. `seq` counts from 0 without a hole.
 - The clock changes no verdict: what bounds a recording in time is signed by others. How wrong it was is said in figures.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from server.evidence.claims import Claims
@@ -22,7 +23,11 @@ from .sequence import Recording
 TOLERANCE_MS = 100
 """Two frames at 20 a second: what rounding, jitter and a frame dropped at the cut can come to."""
 
+BETWEEN_TRACKS_MS = 1000
+"""A track that follows another begins with a key frame: up to a group of pictures later."""
+
 STOP = "the stop line"
+_FOLLOWER = re.compile(r"(.+)-([2-9]|[1-9][0-9]+)")
 
 
 def check_totals(check: Check, claims: Claims, recording: Recording, tracks: dict[str, TrackLines]) -> None:
@@ -76,6 +81,8 @@ def check_gaps(check: Check, claims: Claims, recording: Recording, tracks: dict[
         for before, after in zip(playable, playable[1:]):  # noqa: B905, RUF007 — Python 3.9
             if after["seq"] == before["seq"] + 1:
                 _between(check, track.name, before, after, stated.get(track.name, []))
+    if not claims.part:
+        _check_followers(check, tracks, stated)
     lost = sum(max(gap["lost"], 0) for gap in gaps)
     check.figures = {"gaps": len(gaps), "lost_ms": lost, "media_ms": media_ms}
     what = "the part's media" if claims.part else "media"
@@ -92,6 +99,25 @@ def _between(check: Check, track: str, before: dict[str, Any], after: dict[str, 
         check.tampered(place, f"begins at {span(begin)}, before the end of the one before it at {span(end)}")
     elif begin - end - _covered(end, begin, gaps) > TOLERANCE_MS:
         check.incomplete(place, f"{begin - end} ms of media are missing before it (from {span(end)}), and no gap line says so")
+
+
+def _check_followers(check: Check, tracks: dict[str, TrackLines], stated: dict[str, list[tuple[int, int]]]) -> None:
+    """A video track that goes on under the next name leaves no hole behind the one before it."""
+    for name, track in tracks.items():
+        match = _FOLLOWER.fullmatch(name)
+        if match is None or track.begun is None or track.begun["media"] != "video/mp4":
+            continue
+        base, number = match.group(1), int(match.group(2))
+        before = tracks.get(base if number == 2 else f"{base}-{number - 1}")
+        if before is None or not before.fragments or not track.fragments:
+            continue
+        end = max(m["pts"] + m["duration"] for m in before.fragments.values())
+        begin = min((m["pts"] for m in track.fragments.values() if m["seq"] > 0), default=end)
+        gaps = stated.get(name, []) + stated.get(before.name, [])
+        if begin - end - _covered(end, begin, gaps) > BETWEEN_TRACKS_MS:
+            check.incomplete(
+                f"track {name}", f"{begin - end} ms are missing behind {before.name} (from {span(end)}), and no gap line says so"
+            )
 
 
 def _covered(first: int, end: int, gaps: list[tuple[int, int]]) -> int:

@@ -90,6 +90,14 @@ def test_an_excerpt_is_judged_by_every_byte(excerpt):
     judge(excerpt, "tampered", "front fragment 3")
 
 
+def test_another_stretch_than_the_ledger_says_was_handed_over(tmp_path):
+    world, device = scene()
+    world.custody_line("export", device.name, RECORDING, by="console", **{"from": 0, "to": 1000})
+    wanted = Wanted(device.origin, RECORDING, device.starts[RECORDING], Stretch(5500, 6500))
+    package.make(world, wanted).write_folder(tmp_path / "package")
+    judge(Forger(tmp_path / "package", world, device), "tampered", "the ledger exported 0 to 1000 ms")
+
+
 @pytest.mark.parametrize(("first", "end"), [(-1, 5), (5, 5), (6, 5)])
 def test_a_stretch_goes_forward(first, end):
     with pytest.raises(ExportError, match="to a later one"):

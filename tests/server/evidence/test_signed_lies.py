@@ -89,6 +89,23 @@ def media_time_that_goes_back(d: Device) -> None:
     d.stop(RECORDING)
 
 
+def a_silent_loss_between_two_tracks(d: Device) -> None:
+    begin(d)
+    d.track(RECORDING, "front-2")
+    d.fragment(RECORDING, MEDIA[0], 9000, 0, "front-2")
+    d.fragment(RECORDING, MEDIA[1], 9000, 1000, "front-2")
+    d.stop(RECORDING)
+
+
+def a_track_that_no_package_holds(d: Device) -> None:
+    begin(d)
+    d.track(RECORDING, "depth", "application/x-depth")
+    d.fragment(RECORDING, b"depth", 0, 0, "depth")
+    d.track(RECORDING, "../up")
+    d.fragment(RECORDING, b"up", 0, 0, "../up")
+    d.stop(RECORDING)
+
+
 def n_doubled(d: Device) -> None:
     begin(d)
     d.n[RECORDING] -= 1
@@ -191,6 +208,8 @@ LIES = [
     (a_silent_loss, "incomplete", "2000 ms of media are missing before it"),
     (a_loss_stated_too_small, "incomplete", "no gap line says so"),
     (a_loss_stated_of_another_track, "incomplete", "no gap line says so"),
+    (a_silent_loss_between_two_tracks, "incomplete", "6000 ms are missing behind front"),
+    (a_track_that_no_package_holds, "incomplete", "track depth fragment 0"),
     (media_time_that_goes_back, "tampered", "before the end of the one before it"),
     (n_doubled, "tampered", "doubled or out of order"),
     (n_left_out, "incomplete", "n 6 to 6 are not there"),
@@ -232,6 +251,19 @@ def test_stated_gaps_leave_a_recording_intact(tmp_path):
     report = tell(story, tmp_path / "package")
     assert report.verdict == "intact", as_text(report)
     assert report.facts["gaps"] == 1
+
+
+def test_a_stated_gap_between_two_tracks_leaves_a_recording_intact(tmp_path):
+    def story(d: Device) -> None:
+        begin(d)
+        d.gap(RECORDING, 2900, 6100)
+        d.track(RECORDING, "front-2")
+        d.fragment(RECORDING, MEDIA[0], 9000, 0, "front-2")
+        d.fragment(RECORDING, MEDIA[1], 9000, 1000, "front-2")
+        d.stop(RECORDING)
+
+    report = tell(story, tmp_path / "package")
+    assert report.verdict == "intact", as_text(report)
 
 
 def test_without_a_beacon_there_is_no_lower_bound(tmp_path):
