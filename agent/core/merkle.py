@@ -10,7 +10,7 @@ Rules:
 The range proof (several ranges of lines in one tree) is Zhilu's own; docs/evidence-format.md describes it.
 """
 
-import hashlib
+from hashlib import sha256
 
 from .errors import ProofError
 
@@ -22,21 +22,17 @@ HASH_BYTES = 32
 MAX_DEPTH = 63
 
 
-def _sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-EMPTY_ROOT = _sha256(b"")
+EMPTY_ROOT = sha256(b"").digest()
 
 
 def leaf_hash(line: bytes) -> bytes:
     """Hash of one line as a leaf: 32 bytes."""
-    return _sha256(b"\x00" + line)
+    return sha256(b"\x00" + line).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Hash of an inner node: 32 bytes."""
-    return _sha256(b"\x01" + left + right)
+    return sha256(b"\x01" + left + right).digest()
 
 
 def split(size: int) -> int:
