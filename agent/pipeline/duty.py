@@ -64,6 +64,7 @@ class Duty:
         did = ""
         if now_us >= self._next_us:
             self._next_us = now_us + LOOK_EVERY_US
+            self._state.waiting_bytes = self._figures.waiting_bytes()
             did = ", ".join(name for name, look in self._looks() if look())
         self.show()
         return did
@@ -173,7 +174,7 @@ class Duty:
             battery_percent=state.percent,
             charging=state.charging,
             free_bytes=state.free_bytes,
-            waiting_bytes=self._figures.waiting_bytes(),
+            waiting_bytes=state.waiting_bytes,
             clock=moment.strftime("%H:%M:%S"),
             clock_trusted=state.clock_trusted,
             online=self._figures.online(),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DETAIL_CHARACTERS = 500
+MEND_AT_ONCE = 64
 
 
 class News:
@@ -38,6 +39,7 @@ class News:
         self._clerk, self._index, self._receipts = clerk, index, receipts
         self._orders, self._state, self._wake = orders, state, wake
         self.cosigned_s = 0
+        self._known = set(receipts.recordings())
 
     def cosigned(self, news: Cosigned) -> None:
         """The server cosigned more of our journal."""
@@ -50,11 +52,14 @@ class News:
         self._clerk.post(Entry(keep, durable=self._wake, alone=True))
 
     def stored(self, news: Stored) -> None:
-        """The server proved that it has a recording."""
+        """The server proved that it has a recording; it says so again whenever the device comes online, which is no news."""
+        if news.recording in self._known:
+            return
 
         def keep(_scribe: Scribe) -> None:
             self._receipts.keep(news.recording, news.note)
             self._index.receipt(news.recording)
+            self._known.add(news.recording)
             log.info("stored", extra={"recording": news.recording})
 
         self._clerk.post(Entry(keep, alone=True))
@@ -85,6 +90,13 @@ class News:
         log.error("media are damaged", extra={**figures, "why": detail})
         self._state.alarm("storage", f"media damaged: {one.recording} {one.track}")
         self._clerk.post(Entry(say))
+
+    def mend(self) -> int:
+        """Say of every fragment whose bytes are gone that they are gone; how many there were."""
+        gone = self._index.missing(MEND_AT_ONCE)
+        for fragment in gone:
+            self.damaged(fragment, "the file is missing or too short")
+        return len(gone)
 
     def mismatch(self, fragment: Fragment, detail: str) -> None:
         """The server refuses bytes that our own disk gives as the line says."""

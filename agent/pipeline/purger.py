@@ -1,4 +1,4 @@
-"""Deletes local media whose recording the server has proved to hold, when age or want of space asks for it; never anything else.
+"""Looks after local media: says which are missing, and deletes what the server has proved to hold when age or space ask for it.
 
 Which may go and in which order is `core.retention`'s rule, what stands in its way the buffer's figures; the deletion is a `purge`
 line that is durable before the first byte goes (docs/evidence-format.md, section 6).
@@ -39,13 +39,16 @@ class Purger:
         settings: StorageSection,
         free_bytes: Callable[[], int],
         witness_s: Callable[[], int],
+        mend: Callable[[], int],
     ) -> None:
         self.purged = 0
         self._clerk, self._index, self._receipts, self._settings = clerk, index, receipts, settings
-        self._free_bytes, self._witness_s = free_bytes, witness_s
+        self._free_bytes, self._witness_s, self._mend = free_bytes, witness_s, mend
 
     def step(self) -> str:
-        """Delete what may go and should; what was deleted."""
+        """Say what is missing, delete what may go and should; what was deleted."""
+        if self._mend():
+            return "mended"
         free, reserve = self._free_bytes(), self._settings.reserve_bytes
         need = reserve * HEADROOM - free if free < reserve else 0
         names = purgeable(self._index.held(), need, self._settings.keep_days, self._witness_s())

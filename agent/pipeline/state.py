@@ -20,6 +20,7 @@ class State:
 
     space: str = "good"
     free_bytes: int | None = None
+    waiting_bytes: int = 0
     battery: str = "unknown"
     percent: int | None = None
     charging: bool | None = None

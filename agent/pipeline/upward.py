@@ -147,6 +147,10 @@ class Upward:
         if self._link is not None:
             self._link.wake()
 
+    def mend(self) -> int:
+        """Say of every fragment whose bytes are gone that they are gone."""
+        return self._news.mend()
+
     # ----------------------------------------------------------------- figures
 
     @property

@@ -68,7 +68,13 @@ class Pipeline:
         figures = Figures(self._waiting_bytes, lambda: self.upward.online, self.evidence.media.free_bytes)
         self.duty = Duty(board, settings, self.clerk, self.recorder, self.state, figures)
         self.purger = Purger(
-            self.clerk, self.evidence.index, self.evidence.receipts, settings.storage, figures.free_bytes, lambda: self.upward.witness_s
+            self.clerk,
+            self.evidence.index,
+            self.evidence.receipts,
+            settings.storage,
+            figures.free_bytes,
+            lambda: self.upward.witness_s,
+            self.upward.mend,
         )
 
     @property

@@ -114,6 +114,25 @@ def test_damage_on_our_disk_is_a_gap_for_exactly_that_fragment(bench, news, reco
     assert state.alarms
 
 
+def test_media_that_are_missing_get_their_gap_once(bench, news, recorded, state):
+    cosign(bench, news)
+    assert news.mend() == 0
+    bench.files.truncate(bench.media.path(RECORDING, "front", "mp4"), 1_500)
+    assert news.mend() == 2
+    settle(bench)
+    assert [(line["from"], line["lost"]) for line in bench.lines("gap")] == [(0, 1_000), (1_000, 1_000)]
+    assert news.mend() == 0
+    assert len(bench.index.pending(9)) == 1
+
+
+def test_a_receipt_that_comes_again_is_no_news(bench, news, recorded):
+    cosign(bench, news)
+    receipt(bench, news)
+    bench.files.record = True
+    receipt(bench, news)
+    assert bench.files.operations == []
+
+
 def test_bytes_that_the_server_refuses_are_said(bench, news, recorded, state):
     cosign(bench, news)
     news.mismatch(bench.index.pending(9)[0], "status 422")
@@ -125,15 +144,9 @@ def test_bytes_that_the_server_refuses_are_said(bench, news, recorded, state):
 # --------------------------------------------------------------------------- deletion
 
 
-class Disk:
-    """Free space as the test says."""
-
-    free = 1 << 40
-
-
 def purger(bench, keep_days: int, now_s: int, free: int = 1 << 40) -> Purger:
     settings = StorageSection(keep_days=keep_days, reserve_bytes=1 << 20)
-    one = Purger(bench.clerk, bench.index, bench.receipts, settings, lambda: free, lambda: now_s)
+    one = Purger(bench.clerk, bench.index, bench.receipts, settings, lambda: free, lambda: now_s, lambda: 0)
     # the purger waits for the journal's thread; here it is called at once
     post = bench.clerk.post
 
