@@ -43,56 +43,47 @@ class Operation:
 
 
 class _Content:
-    """A file's bytes: pieces that are shared between disks, and how much of them is durable.
+    """A file's bytes as they are read: the first `durable` of them are on the disk, and behind these `cut_off` still is.
 
-    `kept` is how much of the durable bytes is still there: less than their length after a truncation.
+    `cut_off` is what a truncation took away that is not durable itself yet.
     """
 
-    def __init__(self, durable: Sequence[bytes] = ()) -> None:
-        self.durable = list(durable)
-        self.length = self.durable_length = sum(map(len, self.durable))
-        self.kept = self.durable_length
-        self.added: list[bytes] = []
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = bytearray(data)
+        self.durable = len(data)
+        self.cut_off = b""
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    @property
+    def unsynced(self) -> int:
+        """Bytes that a cut may take."""
+        return len(self.data) - self.durable
 
     def read(self, offset: int, length: int) -> bytes:
-        end = self.length if length < 0 else min(offset + length, self.length)
-        found, at = [], 0
-        for piece, limit in [*((p, self.kept) for p in self.durable), *((p, self.length) for p in self.added)]:
-            size = min(len(piece), limit - at)
-            if size > 0 and at < end and at + size > offset:
-                found.append(piece[max(offset - at, 0) : min(size, end - at)])
-            at += max(size, 0)
-        return b"".join(found)
+        return bytes(self.data[offset:] if length < 0 else self.data[offset : offset + length])
 
     def append(self, data: bytes) -> None:
-        self.added.append(bytes(data))
-        self.length += len(data)
+        self.data += data
 
     def truncate(self, size: int) -> None:
-        added = b"".join(self.added)[: max(size - self.kept, 0)]
-        self.kept = min(self.kept, size)
-        self.added = [added] if added else []
-        self.length = self.kept + len(added)
+        if size < self.durable:
+            self.cut_off = bytes(self.data[size : self.durable]) + self.cut_off
+            self.durable = size
+        del self.data[size:]
 
     def sync(self) -> None:
-        if self.kept < self.durable_length:
-            self.durable = [b"".join(self.durable)[: self.kept]]
-        self.durable += self.added
-        self.added = []
-        self.durable_length = self.kept = self.length
+        self.durable, self.cut_off = len(self.data), b""
 
     def survive(self, fate: Callable[[bytes], bytes], truncated: Callable[[], bool]) -> _Content:
         """What is on the disk after a cut: the durable bytes, and what `fate` leaves of the others."""
-        if self.kept < self.durable_length:
-            if not truncated():
-                return _Content(self.durable)
-            survivor = _Content([b"".join(self.durable)[: self.kept]])
-        else:
-            survivor = _Content(self.durable)
-        if self.added:
-            survivor.append(fate(b"".join(self.added)))
-            survivor.sync()
-        return survivor
+        kept = bytes(self.data[: self.durable])
+        if self.cut_off and not truncated():
+            return _Content(kept + self.cut_off)
+        added = bytes(self.data[self.durable :])
+        return _Content(kept + fate(added) if added else kept)
 
 
 _Names = dict[Path, _Content]
