@@ -26,6 +26,7 @@ from provisioning import toml
 from simulators.children import Child
 from simulators.errors import ScriptError, SimulatorError
 from simulators.network import Address, Network
+from simulators.weather import weather
 from simulators.world import World
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Host:
         self.name = str(_table(self.settings, "overlay").get("device_number") or state.name)
         self.gestures = {action: _table(self.settings, "buttons").get(action, usual) for action, usual in DEFAULT_GESTURES.items()}
         self.network = Network({} if direct else _upstreams(self.settings))
+        self.weather = "clear"
         self.world = World(state / "world.sock", self._hear)
         self.signal = dict(DARK)
         self.battery: dict[str, Any] = {"percent": 100, "charging": False}
@@ -109,6 +111,12 @@ class Host:
         await self.network.switch(up=up)
         self.tell("network", "on" if up else "off")
 
+    async def set_weather(self, name: str, seed: int | None = None) -> None:
+        """What the network does while it is on; SimulatorError where there is no such weather."""
+        await self.network.become(weather(name), seed)
+        self.weather = name
+        self.tell("weather", name if seed is None else f"{name}, seed {seed}")
+
     # ---------------------------------------------------------------- the officer's hand, and fate
 
     def edge(self, button: str, *, down: bool) -> None:
@@ -154,6 +162,7 @@ class Host:
             "power": "off" if agent is None else "on",
             "pid": None if agent is None else agent.pid,
             "network": "on" if self.network.up else "off",
+            "weather": self.weather,
             **self.signal,
             "down": sorted(self.down),
             "gestures": self.gestures,

@@ -7,6 +7,7 @@
     POST /gesture/{start|stop|mark|still} the press that the device's settings name for it; answers when the finger is up again
     POST /power/{off|on}                 off pulls it
     POST /network/{on|off}
+    POST /weather/{name}?seed=           what the network does (simulators.weather)
     POST /battery/{percent}?charging=    0 to 100
     POST /fault/{camera|microphone|locator}/{on|off}
 
@@ -27,7 +28,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from simulators.errors import ScriptError
+from simulators.errors import SimulatorError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,7 +48,7 @@ def build(host: Host) -> FastAPI:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    @app.exception_handler(ScriptError)
+    @app.exception_handler(SimulatorError)
     async def refused(_request: Request, problem: Exception) -> JSONResponse:
         return JSONResponse({"detail": str(problem)}, 422)
 
@@ -86,6 +87,11 @@ def build(host: Host) -> FastAPI:
     @app.post("/network/{which}")
     async def network(which: Literal["on", "off"]) -> dict[str, Any]:
         await host.set_network(up=which == "on")
+        return host.state()
+
+    @app.post("/weather/{name}")
+    async def weather(name: Name, seed: Annotated[int | None, Query(ge=0)] = None) -> dict[str, Any]:
+        await host.set_weather(name, seed)
         return host.state()
 
     @app.post("/battery/{percent}")

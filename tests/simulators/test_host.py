@@ -192,6 +192,19 @@ def test_the_network_switch_refuses_and_lets_in(state):
     run(story, state, power=False)
 
 
+def test_the_weather_is_changed_by_name(state):
+    async def story(host, client):
+        answer = (await client.post("/weather/half-open?seed=7")).json()
+        assert answer["weather"] == "half-open"
+        assert {relay.weather.swallow for relay in host.network.relays.values()} == {True}
+        refused = await client.post("/weather/hail")
+        assert refused.status_code == 422
+        assert "no weather is called 'hail'" in refused.json()["detail"]
+        assert texts(host)[-1] == "weather: half-open, seed 7"
+
+    run(story, state, power=False)
+
+
 def test_faults_are_remembered_and_shown(state):
     async def story(host, client):
         await client.post("/fault/camera/on")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hal import board
 from simulators import orders
+from simulators.weather import WEATHERS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "simulators.md").read_text("utf-8")
 COMMON = {"world", "script"}
@@ -44,3 +45,7 @@ def test_the_script_that_is_shown_is_one():
     assert shown is not None
     for step in tomllib.loads(shown[1])["step"]:
         orders.check(step)
+
+
+def test_every_weather_is_there_and_no_other():
+    assert [name.strip("`") for name, _ in rows("Weather")] == list(WEATHERS)
