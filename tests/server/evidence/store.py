@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 from agent.core import merkle, note
@@ -15,7 +16,7 @@ from tests.server.virtual import Device, Recording
 def switch_on(ingest: Ingest, device: Device) -> list[str]:
     """Enrol the device and write what stands before a recording; the governing leaf hashes."""
     services = ingest.services
-    device.certificate = merkle.hashlib.sha256(b"certificate " + device.public).hexdigest()
+    device.certificate = hashlib.sha256(b"certificate " + device.public).hexdigest()
     ingest.enrol(device)
     said = {"certificate_pem": pem(b"certificate " + device.public).decode()}
     (services.settings.path("enrolments") / f"{device.device}-{device.n}.json").write_text(json.dumps(said))
