@@ -28,7 +28,7 @@ def _settings(folder: Path, number: int, text: str, *, generated: bool) -> dict[
         "overlay": {"officer_number": f"{100_000 + number}"},
         # Somebody is watching: the console shows figures of seconds ago, not of half a minute.
         "uplink": {"health_every_s": 3},
-        "buttons": {"still": "still:short", **({"mark_label": text} if text else {})},
+        "buttons": {"still": "still:short", "mark_label": text or "重点标记"},
         "board": {
             "camera": {**camera, **({"text": text} if text else {})},
             "microphone": microphone,

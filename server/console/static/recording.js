@@ -6,10 +6,12 @@ const player = document.getElementById("player");
 const line = document.getElementById("timeline");
 const total = Math.max(data.duration, 1);
 
+let hls = null;
+
 function attach(url) {
   if (window.Hls && window.Hls.isSupported()) {
     // No worker: it would be made from a blob, which the page's policy does not allow. One recording needs none.
-    const hls = new window.Hls({ enableWorker: false, startPosition: 0 });
+    hls = new window.Hls({ enableWorker: false, startPosition: 0 });
     hls.loadSource(url);
     hls.attachMedia(player);
     window.addEventListener("pagehide", () => hls.destroy());
@@ -18,8 +20,22 @@ function attach(url) {
   }
 }
 
+// The player's time leaves holes out, the recording's does not: the playlist's dates say where each fragment stands.
+function fragments() {
+  const list = hls?.levels?.[0]?.details?.fragments ?? [];
+  return list.map((f) => ({ start: f.start, duration: f.duration, ms: f.programDateTime - list[0].programDateTime }));
+}
+
 function seek(ms) {
-  player.currentTime = Math.max(0, Math.min(ms, total)) / 1000;
+  const wanted = Math.max(0, Math.min(ms, total));
+  const found = fragments().findLast((f) => f.ms <= wanted);
+  player.currentTime = found ? found.start + Math.min((wanted - found.ms) / 1000, found.duration) : wanted / 1000;
+}
+
+function now() {
+  const at = player.currentTime;
+  const found = fragments().findLast((f) => f.start <= at + 0.001);
+  return found ? found.ms + (at - found.start) * 1000 : at * 1000;
 }
 
 function place(kind, from, length, title) {
@@ -38,7 +54,7 @@ function drawTimeline() {
   for (const m of data.marks) place("flag", m.pts, null, m.label);
   const head = place("head", 0, null, "");
   player.addEventListener("timeupdate", () => {
-    const ms = player.currentTime * 1000;
+    const ms = now();
     head.style.left = `${(100 * Math.min(ms, total)) / total}%`;
     line.setAttribute("aria-valuenow", String(Math.round(ms)));
   });
@@ -48,7 +64,7 @@ function drawTimeline() {
   });
   line.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10 }[event.key];
-    if (step) seek(player.currentTime * 1000 + step * 1000);
+    if (step) seek(now() + step * 1000);
   });
 }
 
@@ -68,10 +84,9 @@ function drawWay() {
   window.L.control.scale({ imperial: false }).addTo(map);
   map.fitBounds(way.getBounds().pad(0.3), { maxZoom: 19 });
   player.addEventListener("timeupdate", () => {
-    const ms = player.currentTime * 1000;
-    let now = 0;
-    while (now + 1 < data.fixes.length && data.fixes[now + 1].pts <= ms) now += 1;
-    here.setLatLng(ways[now]);
+    const ms = now();
+    const passed = data.fixes.findLastIndex((f) => f.pts <= ms);
+    here.setLatLng(ways[Math.max(0, passed)]);
   });
 }
 

@@ -32,6 +32,14 @@ REACHES = """(player, seconds) => new Promise((done) => {
     look();
 })"""
 SECONDS = 12
+HOLE = 3
+AFTER = 4
+"""The camera is away for HOLE seconds behind SECONDS of the first track; then another track has AFTER seconds."""
+SHOWS = """(line, ms) => new Promise((done) => {
+    const look = () => (Number(line.getAttribute("aria-valuenow")) >= ms ? done(Number(line.getAttribute("aria-valuenow")))
+        : requestAnimationFrame(look));
+    look();
+})"""
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
@@ -54,9 +62,9 @@ def server(deployment) -> Iterator[ServerProcess]:
     assert running.stop() == 0
 
 
-def fragments(folder: Path) -> list[bytes]:
+def fragments(folder: Path, seconds: int) -> list[bytes]:
     """Init segment and seconds of real H.264, cut by the recorder's own muxer."""
-    clip = media.encoded(None, folder, (320, 180), 10, 200, SECONDS)
+    clip = media.encoded(None, folder, (320, 180), 10, 200, seconds)
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
         shape = VideoFormat(320, 180, 10, bytes(stream.codec_context.extradata or b""), "test")
@@ -69,7 +77,7 @@ def fragments(folder: Path) -> list[bytes]:
     return [cut.init, *(one.data for one in made)]
 
 
-def record(device: Connected, certificate: str, pieces: list[bytes]) -> Recording:
+def record(device: Connected, certificate: str, pieces: list[bytes], rest: list[bytes]) -> Recording:
     """A recording as an agent writes it: enrolled, governed, with positions, a mark and a gap at its end."""
     journal = device.journal
     journal.line("enrol", origin=journal.origin, vkey=journal.vkey, certificate=certificate)
@@ -86,7 +94,14 @@ def record(device: Connected, certificate: str, pieces: list[bytes]) -> Recordin
         journal._of(made, "fix", lat=311_234_567 + number * 900, lon=1_214_567_890, speed=number * 500)
         if number == 5:
             journal.mark(made, "重点")
-    journal.gap(made, SECONDS * 1000, 700)
+    journal.gap(made, SECONDS * 1000, HOLE * 1000)
+    journal.up += HOLE * 1000
+    journal.track(made, "front-2")
+    for number, piece in enumerate(rest):
+        journal.fragment(made, piece, "front-2", pts=(SECONDS + HOLE + max(0, number - 1)) * 1000)
+        journal.up += 1000 if number else 0
+        if number == 1:
+            journal.mark(made, "after the hole")
     journal.stop(made)
     journal.commit()
     return made
@@ -100,12 +115,14 @@ def stored(deployment, server, tmp_path_factory) -> Iterator[Recording]:
     device.mqtt.until(lambda: bool(device.heard("ledger")))
     device.publish("status", {"online": True, "state": "ready", "software": "zhilu test"}, retain=True)
     device.publish("health", {"battery": 64, "backlog": {"lines": 3, "bytes": 2_000_000}})
+    clips = tmp_path_factory.mktemp("media")
     certificate = json.loads((folder / "enrolment.json").read_text())["certificate"]
-    made = record(device, certificate, fragments(tmp_path_factory.mktemp("media")))
+    made = record(device, certificate, fragments(clips, SECONDS), fragments(clips, AFTER))
     device.send(0)
     with device.https(server) as https:
-        answer = https.put(f"/api/v1/media/{device.name}/{made.recording}/front/0", content=made.media["front"])
-        assert answer.status_code == 201, answer.text
+        for track, body in made.media.items():
+            answer = https.put(f"/api/v1/media/{device.name}/{made.recording}/{track}/0", content=body)
+            assert answer.status_code == 201, answer.text
     device.mqtt.until(lambda: bool(device.heard("receipt")))
     yield made
     device.close()
@@ -152,7 +169,7 @@ def test_a_recording_plays_seeks_and_tells_what_happened(tab, stored, server):
     tab.goto("/recordings")
     tab.locator("tbody a").first.click()
     player = tab.locator("#player")
-    expect(tab.locator(".timeline .piece")).to_have_count(SECONDS)
+    expect(tab.locator(".timeline .piece")).to_have_count(SECONDS + AFTER)
     expect(tab.locator(".timeline .piece.pre")).to_have_count(2)
     expect(tab.locator(".timeline .hole")).to_have_count(1)
     expect(tab.locator(".events")).to_contain_text("★ 重点")
@@ -164,6 +181,11 @@ def test_a_recording_plays_seeks_and_tells_what_happened(tab, stored, server):
     tab.locator("#timeline").focus()
     tab.keyboard.press("PageUp")
     player.evaluate(REACHES, 10)
+    # Behind the hole the player's time is not the recording's: the page leads to the second track all the same.
+    tab.locator(".events li", has_text="after the hole").get_by_role("button").click()
+    player.evaluate(REACHES, SECONDS)
+    shown = tab.locator("#timeline").evaluate(SHOWS, (SECONDS + HOLE) * 1000)
+    assert (SECONDS + HOLE) * 1000 <= shown <= (SECONDS + HOLE + AFTER) * 1000
     kinds = [entry["kind"] for entry in server.console.get(f"/api/v1/custody?recording={stored.recording}").json()["items"]]
     assert {"start", "stored", "view", "play"} <= set(kinds)
 
