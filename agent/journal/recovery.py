@@ -1,6 +1,7 @@
 """After every start, before anything else is believed: what on the disk counts, what is set aside, what must be said.
 
 Rules (docs/evidence-format.md, section 4):
+- What a killed process left unsynced is made durable first (`settle`): nothing else may be believed.
 - The root at the newest stored checkpoint must be the root of the lines. If not, the journal goes on from the newest cosigned
   size, with a `tamper` line that holds the abandoned checkpoint.
 - Behind the newest checkpoint at most one batch of whole lines is adopted as it stands. A torn tail is cut off and kept aside.
@@ -21,7 +22,7 @@ from typing import Any
 
 from agent.core import kinds, wire
 from agent.core.errors import LineError
-from agent.journal import aside, heads, salvage, segments, splice
+from agent.journal import aside, heads, salvage, segments, settle, splice
 from agent.journal.errors import Damaged, Lost, disk
 from agent.journal.journal import MAX_APPEND_BYTES, Journal
 from agent.journal.media import MediaFiles
@@ -92,6 +93,7 @@ def recover(folder: Path, origin: str, signer: Signer, files: Files, media: Medi
     """
     with disk("recover", folder):
         files.make_folder(folder)
+        settle.journal(files, folder, media.folder)
         _finish_splice(folder, origin, signer, files)
         findings = aside.Findings.load(files, folder)
         shelf = aside.Aside(folder, files)
@@ -169,6 +171,8 @@ def _salvage(
             salvaged.recovered.setdefault(recording, []).extend((name, one) for one in members)
             end = track.end + sum(dict(one)["bytes"] for one in members)
             _cut_tail(media, files, shelf, findings, recording, name, end)
+            if members and (path := media.found(recording, name)) is not None:
+                settle.track(files, path)
     salvaged.missing = salvage.missing(journal, media, story)
     return salvaged
 

@@ -185,6 +185,8 @@ def _stop(story: Story, index: int, members: dict[str, Any]) -> None:
 
 
 def _purge(story: Story, _index: int, members: dict[str, Any]) -> None:
+    if members["recording"] in story.open:
+        return  # a purge follows the stop; anywhere else it has no meaning
     story.known.pop(members["recording"], None)
     story.purged = [*story.purged, members["recording"]][-MAX_PURGED:]
 
