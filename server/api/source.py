@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from agent.core import note
 from server.api.playback import PIECE, covered
@@ -20,7 +21,7 @@ class ServerSource:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._logs, self._ledger = services.logs, services.ledger
-        self._fragments: dict[tuple[str, str, str], list[Fragment]] = {}
+        self._tracks: dict[tuple[str, str, str], tuple[Path, list[Fragment]]] = {}
 
     # ----------------------------------------------------------------------- journal
 
@@ -69,17 +70,20 @@ class ServerSource:
     # ----------------------------------------------------------------------- bytes and information
 
     def media(self, device: str, recording: str, track: str, offset: int, length: int) -> Iterator[bytes] | None:
-        catalogue, objects = self._services.catalogue, self._services.objects
-        found = catalogue.find(f"{device}:{recording}")
-        one = catalogue.track(found.id, track)
         key = (device, recording, track)
-        if key not in self._fragments:
-            self._fragments[key] = catalogue.fragments(one.id)
-        if not covered(self._fragments[key], offset, offset + length):
+        if key not in self._tracks:
+            self._tracks[key] = self._track(*key)
+        path, fragments = self._tracks[key]
+        if not covered(fragments, offset, offset + length):
             return None
-        path = objects.path(device, recording, track, one.media)
         end = offset + length
-        return (objects.read(path, at, min(PIECE, end - at)) for at in range(offset, end, PIECE))
+        return (self._services.objects.read(path, at, min(PIECE, end - at)) for at in range(offset, end, PIECE))
+
+    def _track(self, device: str, recording: str, track: str) -> tuple[Path, list[Fragment]]:
+        """A track's file and fragments: asked once, for a package asks for each fragment twice."""
+        catalogue = self._services.catalogue
+        one = catalogue.track(catalogue.find(f"{device}:{recording}").id, track)
+        return self._services.objects.path(device, recording, track, one.media), catalogue.fragments(one.id)
 
     def certificates(self, origin: str) -> Mapping[str, bytes]:
         """The evidence certificate as the enrolment brought it, where the file is still there."""
