@@ -23,6 +23,8 @@ _FREQUENT = {
     for kind in ("fragment", "fix")
 }
 
+_PAIRS = json.JSONDecoder(object_pairs_hook=list)
+
 LEDGER_KINDS: dict[str, dict[str, type]] = {
     "enrol": {"origin": str, "vkey": str, "certificate": str},
     "anchor": {"root": str, "count": int},
@@ -37,7 +39,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 def meaning(line: bytes) -> dict[str, Any]:
     """The members of a journal line that has meaning; LineError as `kinds.meaning`."""
     if len(line) <= lines.MAX_LINE and _FLAT.fullmatch(line):
-        pairs = json.loads(line, object_pairs_hook=list)
+        pairs = _PAIRS.decode(line.decode("ascii"))
         members = dict(pairs)
         table = _FREQUENT.get(str(members.get("kind")))
         if table and len(members) == len(pairs) and all(type(members.get(name)) is kind for name, kind in table):
