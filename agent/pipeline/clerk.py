@@ -93,6 +93,12 @@ class Clerk:
         """Put something on record, soon."""
         self._tray.put(entry)
 
+    def written(self, write: Callable[[Scribe], object], within_s: float) -> bool:
+        """Have something written by itself and wait until it is, or was refused; False where that takes too long."""
+        done = self._tray.event()
+        self.post(Entry(write, durable=done.set, alone=True))
+        return done.wait(within_s)
+
     def seen(self, fix: Fix) -> None:
         """A position; it goes on record while recording, with what is written next."""
         self._fix = self.newest_fix = fix

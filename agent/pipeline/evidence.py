@@ -102,7 +102,7 @@ def _recovered(
     """The journal that is to be written, and the `previous` of its first line where there is an older one."""
     folder = state / "journal"
     older = folder / str(enrolment.n - 1)
-    if older.is_dir():
+    if files.list(older):
         before = wire.origin(enrolment.domain, enrolment.device, enrolment.n - 1)
         return enrolment, *next_journal(older, before, signer, files, media)
     try:

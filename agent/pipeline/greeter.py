@@ -9,14 +9,12 @@ Rules (docs/evidence-format.md, section 4, handshake):
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING
 
 from agent.core.backoff import Backoff
 from agent.core.replica import Replica
 from agent.journal.adopt import adopt
 from agent.journal.errors import Contradiction as JournalContradiction
-from agent.pipeline.tray import Entry
 from agent.uplink.errors import Contradiction, NoAnswer
 from agent.uplink.handshake import Behind
 from agent.uplink.sending import Sending
@@ -104,7 +102,6 @@ class Greeter:
 
     def _take_back(self, behind: Behind) -> None:
         """In the journal's thread, which is the only one that writes; the next step asks again and then agrees."""
-        done = threading.Event()
         problems: list[JournalContradiction] = []
 
         def work(scribe: Scribe) -> None:
@@ -114,8 +111,7 @@ class Greeter:
                 problems.append(problem)
 
         log.warning("the server holds lines that this device lost", extra={"from": behind.first, "lines": len(behind.lines)})
-        self._clerk.post(Entry(work, durable=done.set, alone=True))
-        if not done.wait(ADOPT_WITHIN_S):
+        if not self._clerk.written(work, ADOPT_WITHIN_S):
             raise NoAnswer("the journal did not take the fetched lines in time; asking again")
         if problems:
             raise problems[0]

@@ -21,6 +21,7 @@ from agent.pipeline.tray import Entry
 if TYPE_CHECKING:
     from agent.capture.recorder import Recorder
     from agent.pipeline.clerk import Clerk
+    from agent.pipeline.machine import OrderQueue
     from agent.pipeline.state import State
     from agent.uplink.inbox import Order
     from agent.uplink.upload import Uploader
@@ -35,9 +36,16 @@ DONE = "done"
 class Orders:
     """One order after the other, in a thread of their own: a stop may have to wait for the last fragment."""
 
-    def __init__(self, recorder: Recorder | None, clerk: Clerk, state: State, uploader: Callable[[], Uploader | None]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder | None,
+        clerk: Clerk,
+        state: State,
+        uploader: Callable[[], Uploader | None],
+        waiting: OrderQueue | None = None,
+    ) -> None:
         self._recorder, self._clerk, self._state, self._uploader = recorder, clerk, state, uploader
-        self._queue: queue.SimpleQueue[tuple[Order, Callable[[], None]]] = queue.SimpleQueue()
+        self._queue: OrderQueue = waiting if waiting is not None else queue.SimpleQueue()
         self._known: dict[str, Callable[[Order], str]] = {
             "start": self._start,
             "stop": self._stop,

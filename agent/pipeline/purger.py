@@ -7,13 +7,11 @@ line that is durable before the first byte goes (docs/evidence-format.md, sectio
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agent.core import merkle, note
 from agent.core.retention import purgeable
-from agent.pipeline.tray import Entry
 
 if TYPE_CHECKING:
     from agent.buffer.index import Index
@@ -59,9 +57,8 @@ class Purger:
         line = note.parse_tlog_proof(proof).extra if proof else None
         if line is None:
             return False
-        digest, done = merkle.leaf_hash(line).hex(), threading.Event()
-        self._clerk.post(Entry(lambda scribe: scribe.purge(recording, reason, digest), durable=done.set, alone=True))
-        if not done.wait(WITHIN_S):
+        digest = merkle.leaf_hash(line).hex()
+        if not self._clerk.written(lambda scribe: scribe.purge(recording, reason, digest), WITHIN_S):
             return False
         log.info("purged", extra={"recording": recording, "reason": reason})
         self.purged += 1

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Condition
+from threading import Event as ThreadEvent
 from typing import TYPE_CHECKING, TypeAlias
 
 from agent.capture.events import Event, FragmentMade
@@ -50,6 +51,10 @@ class Tray:
         self._held = 0
         self._things: deque[Thing] = deque()
         self._changed = Condition()
+
+    def event(self) -> ThreadEvent:
+        """What one waits on for something that was put in here."""
+        return ThreadEvent()
 
     def __len__(self) -> int:
         return len(self._things)

@@ -6,7 +6,6 @@ The recorder records without it; why it is not there is an alarm and stands in t
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,8 @@ from agent.pipeline.news import News
 from agent.uplink.errors import NoAnswer
 from agent.uplink.exchange import Exchange, payload, topics
 from agent.uplink.handshake import Handshake
-from agent.uplink.https import Https, tls_context
 from agent.uplink.inbox import Beacon, Inbox
-from agent.uplink.mqtt import Broker, Link
+from agent.uplink.mqtt import Broker
 from agent.uplink.upload import Uploader, UploadSettings
 
 if TYPE_CHECKING:
@@ -28,8 +26,11 @@ if TYPE_CHECKING:
     from agent.health import Reports
     from agent.pipeline.clerk import Clerk
     from agent.pipeline.evidence import Evidence
+    from agent.pipeline.machine import Machine
     from agent.pipeline.orders import Orders
     from agent.pipeline.state import State
+    from agent.uplink.https import Https
+    from agent.uplink.mqtt import Link
     from agent.uplink.ports import Surroundings
 
 log = logging.getLogger(__name__)
@@ -51,19 +52,18 @@ class Upward:
         state: State,
         reports: Reports,
         around: Surroundings,
+        machine: Machine,
     ) -> None:
         self._settings, self._evidence, self._clerk, self._around = settings, evidence, clerk, around
-        self._reports = reports
-        self._idle = threading.Event()
-        self._more = threading.Event()
+        self._reports, self._machine = reports, machine
+        self._idle, self._more = machine.event(), machine.event()
         self.uploader: Uploader | None = None
         self._link: Link | None = None
         self._https: Https | None = None
         self._inbox = self._make_inbox()
         self._news = News(clerk, evidence.index, evidence.receipts, orders, state, self._more.set)
-        tls = settings.tls
         try:
-            context = tls_context(settings.resolve(tls.ca), settings.resolve(tls.certificate), settings.resolve(tls.key))
+            context = machine.tls(settings)
         except NoAnswer as error:
             log.error("no way to the server", extra={"why": str(error)})  # noqa: TRY400 — the sentence says it all
             state.alarm("server", "no certificate for the server")
@@ -92,22 +92,13 @@ class Upward:
             reconnect_first_ms=chosen.reconnect_first_ms,
             reconnect_max_ms=chosen.reconnect_max_ms,
         )
-        link = self._link = Link(address, topics(device), self._farewell, around)
+        link = self._link = self._machine.link(address, topics(device), self._farewell, around)
         reports = {"status": self._reports.status, "reported": self._reports.reported, "health": self._reports.health}
         self._exchange = Exchange(device, link, self._inbox, self._news, reports, around, chosen.health_every_s)
-        https = self._https = Https(settings.server.url, context, settings.server.timeout_s)
+        https = self._https = self._machine.https(settings, context)
         handshake = Handshake(https, device, evidence.enrolment.n, self._inbox)
         self._greeter = Greeter(handshake, self._exchange, evidence, self._clerk, self._news, state, chosen, around)
-        upload = UploadSettings(
-            device=device,
-            parallel=chosen.upload_parallel,
-            target_bytes=chosen.upload_request_bytes,
-            gather_us=chosen.upload_gather_s * US_PER_S,
-            bytes_per_s=chosen.upload_bytes_per_s,
-            only_networks=tuple(chosen.only_networks),
-            first_ms=chosen.reconnect_first_ms,
-            max_ms=chosen.reconnect_max_ms,
-        )
+        upload = self._machine.uploads(self._upload_settings())
         self.uploader = Uploader(
             https,
             evidence.index,
@@ -116,6 +107,19 @@ class Upward:
             upload,
             around,
             running=lambda: self._clerk.running.recording if self._clerk.running else None,
+        )
+
+    def _upload_settings(self) -> UploadSettings:
+        chosen = self._settings.uplink
+        return UploadSettings(
+            device=self._evidence.enrolment.device,
+            parallel=chosen.upload_parallel,
+            target_bytes=chosen.upload_request_bytes,
+            gather_us=chosen.upload_gather_s * US_PER_S,
+            bytes_per_s=chosen.upload_bytes_per_s,
+            only_networks=tuple(chosen.only_networks),
+            first_ms=chosen.reconnect_first_ms,
+            max_ms=chosen.reconnect_max_ms,
         )
 
     def _farewell(self) -> tuple[str, bytes]:

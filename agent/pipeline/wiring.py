@@ -11,8 +11,6 @@ Rules:
 from __future__ import annotations
 
 import logging
-import random
-import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,22 +18,21 @@ from typing import TYPE_CHECKING
 from agent import health
 from agent.capture.errors import CaptureError
 from agent.capture.overlay import OverlayText
-from agent.capture.recorder import Recorder
 from agent.capture.settings import CaptureSettings
 from agent.core.errors import SessionError
 from agent.pipeline.clerk import Clerk, Rules
 from agent.pipeline.duty import Duty, Figures
 from agent.pipeline.evidence import Evidence, open_evidence, succeed
 from agent.pipeline.hands import Buttons, Position
+from agent.pipeline.machine import Machine
 from agent.pipeline.orders import Orders
 from agent.pipeline.purger import Purger
 from agent.pipeline.state import State
-from agent.pipeline.tray import Entry, Tray
+from agent.pipeline.tray import Entry
 from agent.pipeline.upward import Upward
-from agent.uplink.ports import Surroundings
-from hal.drivers.linux import Files
 
 if TYPE_CHECKING:
+    from agent.capture.recorder import Recorder
     from agent.config import Settings
     from agent.pipeline.enrolment import Enrolment
     from hal.board import Board
@@ -48,20 +45,20 @@ FLUSH_WITHIN_S = 30.0
 class Pipeline:
     """One enrolled recorder; `step` functions of its parts are the supervisor's to call."""
 
-    def __init__(self, settings: Settings, enrolment: Enrolment, board: Board) -> None:
+    def __init__(self, settings: Settings, enrolment: Enrolment, board: Board, machine: Machine | None = None) -> None:
         self.settings, self.board = settings, board
+        self.machine = machine = machine if machine is not None else Machine()
         self.state = State()
         self.faults: Counter[str] = Counter()
-        self._tray = Tray()
+        self._tray = machine.tray()
         self.recorder = self._make_recorder()
-        files = Files()
         self._wake: Callable[[], None] = lambda: None
-        self.evidence = open_evidence(settings.state, enrolment, files, board.clock, self._changed)
+        self.evidence = open_evidence(settings.state, enrolment, machine.files, board.clock, self._changed, machine.random)
         self.enrolment = self.evidence.enrolment
         self.clerk = self._make_clerk()
-        self.orders = Orders(self.recorder, self.clerk, self.state, lambda: self.upward.uploader)
-        around = Surroundings(board.clock.up_us, board.clock.wall_ms, random.random)
-        self.upward = Upward(settings, self.evidence, self.clerk, self.orders, self.state, self._reports(), around)
+        self.orders = Orders(self.recorder, self.clerk, self.state, lambda: self.upward.uploader, machine.orders())
+        around = machine.around(board.clock)
+        self.upward = Upward(settings, self.evidence, self.clerk, self.orders, self.state, self._reports(), around, machine)
         self._wake = self.upward.wake
         self.buttons = Buttons(board.button, self.recorder, self.state)
         self.position = Position(board.locator, self.clerk, self.state)
@@ -103,20 +100,11 @@ class Pipeline:
             self.state.alarm(role, f"no {role}")
             log.error("missing", extra={"role": role, "why": str(problem)})
         try:
-            recorder = Recorder(
-                self.board.camera,
-                self.board.microphone,
-                self.board.clock,
-                capture,
-                self._tray.put_when_room,
-                label if overlay.enabled else None,
-            )
+            return self.machine.recorder(self.board, capture, self._tray, label if overlay.enabled else None)
         except CaptureError as error:
             log.error("nothing can be recorded", extra={"why": str(error)})  # noqa: TRY400 — the sentence says it all
             self.state.alarm("camera", "no camera and no microphone")
             return None
-        recorder.run_in_threads()
-        return recorder
 
     def _make_clerk(self) -> Clerk:
         rules = Rules(self.settings.duty.fix_every_ms, self.board.clock.up_us, self._happened, self.settings.overlay.officer_number)
@@ -159,7 +147,7 @@ class Pipeline:
         """The clerk tells: what the officer should feel, and what stands until it is over."""
         if what == "storage":
             self.state.alarm("disk", "the disk refuses: recording ends")
-            threading.Thread(target=self._end, args=("storage",), name="end", daemon=True).start()
+            self.machine.background("end", lambda: self._end("storage"))
         elif what == "storage-over":
             if self.state.space == "good":
                 self.state.clear("disk")
@@ -210,7 +198,7 @@ class Pipeline:
 
     def close(self) -> None:
         """The last line, the farewell, and everything closed. No daemon runs any more."""
-        flushed = threading.Event()
+        flushed = self.machine.event()
         self.clerk.post(Entry(lambda scribe: scribe.shutdown(), durable=flushed.set))
         end_us = self.board.clock.up_us() + int(FLUSH_WITHIN_S * 1_000_000)
         while not flushed.is_set() and self.board.clock.up_us() < end_us:
@@ -220,7 +208,7 @@ class Pipeline:
         self.duty.dark()
         self.evidence.close()
         if why:
-            succeed(self.settings.state, self.enrolment, Files(), why)
+            succeed(self.settings.state, self.enrolment, self.machine.files, why)
         self.board.close()
 
 

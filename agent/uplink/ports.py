@@ -6,22 +6,43 @@ device before that (docs/evidence-format.md, section 4).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from agent.core import merkle
     from agent.uplink.inbox import Beacon, Cosigned, Order, Stopped, Stored
 
 
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Pool(Protocol):
+    """Who does several things at once: an executor of `concurrent.futures`, or whoever acts like one."""
+
+    def map(self, work: Callable[[A], B], things: Sequence[A], /) -> Iterator[B]:
+        """Do `work` for each thing; the results in order."""
+        ...
+
+    def shutdown(self, *, wait: bool = True, cancel_futures: bool = False) -> None: ...
+
+
+def threads(count: int) -> Pool:
+    """So many threads for uploads."""
+    return ThreadPoolExecutor(count, thread_name_prefix="upload")
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Time and chance: microseconds since boot, milliseconds since 1970, numbers from 0 to 1."""
+    """Time, chance and hands: microseconds since boot, milliseconds since 1970, numbers from 0 to 1, who sends in parallel."""
 
     up_us: Callable[[], int]
     wall_ms: Callable[[], int]
     random01: Callable[[], float]
+    pool: Callable[[int], Pool] = threads
 
 
 class Log(Protocol):

@@ -16,7 +16,6 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -91,7 +90,7 @@ class Uploader:
         self._https, self._waiting, self._read, self._told = https, waiting, read, told
         self._settings, self._up_us, self._random01 = settings, around.up_us, around.random01
         self._networks, self._running = networks, running
-        self._pool = ThreadPoolExecutor(settings.parallel, thread_name_prefix="upload")
+        self._pool = around.pool(settings.parallel)
         self._backoff = Backoff(settings.first_ms, settings.max_ms)
         self._not_before_us = 0
         self._held_back: dict[tuple[str, str], int] = {}
