@@ -36,10 +36,12 @@ def wall_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the server needs from outside: the wall clock in ms, and random bytes."""
+    """What the server needs from outside: the wall clock in ms, one that never jumps in s, random bytes, who writes a database."""
 
     now_ms: Callable[[], int] = wall_ms
     random: Callable[[int], bytes] = field(default=os.urandom)
+    up_s: Callable[[], float] = time.monotonic
+    writer: Callable[[Engine, str, float], Writer] = Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,11 @@ def open_services(settings: Settings, world: World | None = None) -> Iterator[Se
         ledger_key = keys.load(settings.path("keys/ledger.key"), settings.ledger_origin)
         witness_key = keys.load(settings.path("keys/witness.key"), settings.witness_name, keys.COSIGNATURE)
         metrics = Metrics()
-        logs_writer, logs_engine = _open(stack, settings, "logs", settings.ingest.commit_ms / 1000)
+        logs_writer, logs_engine = _open(stack, world, settings, "logs", settings.ingest.commit_ms / 1000)
         logs = Logs(logs_engine, lambda *root: _keep_root(logs_writer, *root))
         ledger = Ledger(logs_writer, logs_engine, logs, ledger_key, world.now_ms, world.random)
         metrics.gauge("zhilu_ledger_lines", lambda: logs.size(ledger.origin))
-        catalogue_writer, catalogue_engine = _open(stack, settings, "catalogue", 0)
+        catalogue_writer, catalogue_engine = _open(stack, world, settings, "catalogue", 0)
         rebuilding = catalogue_writer.call(migrate.upgrade)
         enrolments = Enrolments(logs_engine, ledger.stage)
         catalogue = Catalogue(catalogue_engine)
@@ -96,9 +98,9 @@ def open_services(settings: Settings, world: World | None = None) -> Iterator[Se
         )
 
 
-def _open(stack: contextlib.ExitStack, settings: Settings, name: str, wait_s: float) -> tuple[Writer, Engine]:
+def _open(stack: contextlib.ExitStack, world: World, settings: Settings, name: str, wait_s: float) -> tuple[Writer, Engine]:
     path = settings.path(f"{name}.sqlite")
-    writer = Writer(write_engine(path), name, wait_s)
+    writer = world.writer(write_engine(path), name, wait_s)
     reading = read_engine(path)
     stack.callback(writer.close)
     stack.callback(reading.dispose)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,6 +47,7 @@ class Indexer:
         self._catalogue, self._writer, self._devices = services.catalogue, services.catalogue_writer, services.devices
         self._objects, self._rebuilding = services.objects, services.rebuilding
         self._receipts, self._metrics = receipts, services.metrics
+        self._up_s = services.world.up_s
         self._now_ms, self._max_fragment = services.world.now_ms, services.settings.media.fragment_bytes
         self._indexed = services.catalogue.indexed()
         self._lock = threading.Lock()
@@ -186,7 +186,7 @@ class Indexer:
         self._receipts.send(self._catalogue.recording(recording.id))
 
     def _remind(self) -> int:
-        now = time.monotonic()
+        now = self._up_s()
         with self._lock:
             due = [device for device in self._online if now - self._reminded.get(device, now - REMIND_S) >= REMIND_S]
             for device in due:
