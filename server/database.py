@@ -107,9 +107,13 @@ class Transaction:
         """Run one statement, for one row of parameters or for many."""
         return self.connection.execute(sql(statement), rows or None)
 
-    def change(self, statement: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Compare and swap: every row of parameters must change exactly one row, else Conflict."""
-        changed = self.execute(statement, rows).rowcount
+    def many(self, statement: str, rows: Sequence[Sequence[Any]]) -> CursorResult[Any]:
+        """Run one statement for many rows, with `?` for each value: half the cost of names where rows come by the thousand."""
+        return self.connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+
+    def change(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Compare and swap: each row of values (`?`) must change exactly one row, else Conflict."""
+        changed = self.many(statement, rows).rowcount
         if changed != len(rows):
             raise Conflict(f"{changed} of {len(rows)} rows still were as they had been read")
 

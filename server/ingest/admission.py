@@ -15,7 +15,7 @@ from server.ingest.reasons import Reason, Refusal
 from server.ledger.enrolments import Enrolment, Enrolments
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Offer:
     """A batch whose signature holds: its checkpoint's body, and the note with the device's own signature only."""
 

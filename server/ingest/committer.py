@@ -37,7 +37,7 @@ MAX_PARKED = 16
 """Early batches of one journal that are parked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Journal:
     """A device's log as the next commit will find it."""
 

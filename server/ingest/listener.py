@@ -56,6 +56,10 @@ class Listener:
         self._subscribed = False
         self._client = Client(CallbackAPIVersion.VERSION2, settings.client_id, protocol=MQTTv5)
         self._client.tls_set_context(_tls(folder, settings))
+        # An error of ours in a callback is logged; it must not end the thread that hears all devices.
+        self._client.suppress_exceptions = True
+        self._client.enable_logger(logging.getLogger(f"{__name__}.paho"))
+        logging.getLogger(f"{__name__}.paho").setLevel(logging.WARNING)
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.max_queued_messages_set(MAX_BACKLOG)
         self._client.reconnect_delay_set(1, 30)

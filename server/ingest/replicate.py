@@ -19,7 +19,7 @@ from agent.core import merkle, wire
 from server.ingest.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
     """What the server knows of a journal: its compact range (never changed in place) and the heads that it could not explain."""
 
@@ -27,7 +27,7 @@ class Held:
     unexplained: frozenset[tuple[int, bytes]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admitted:
     """The lines that are new, from index `first`; `held` is what is known with them."""
 

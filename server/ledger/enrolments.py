@@ -40,9 +40,7 @@ class Enrolments:
         with engine.connect() as connection:
             rows = list(connection.execute(sql("SELECT * FROM enrolment")))
         self._held = {
-            row.origin: Enrolment(
-                row.origin, row.device, row.vkey, row.certificate, row.enrolled, row.revoked, keys.verifier(row.vkey)
-            )
+            row.origin: Enrolment(row.origin, row.device, row.vkey, row.certificate, row.enrolled, row.revoked, keys.verifier(row.vkey))
             for row in rows
         }
 

@@ -158,13 +158,11 @@ class Ledger:
         line = self.stage(transaction, "anchor", {"root": root.hex(), "count": len(bodies), "previous": previous})
         transaction.execute("INSERT INTO anchor (line, at) VALUES (:line, :at)", {"line": line, "at": self._staged(transaction).at})
         if grown:
-            transaction.execute(
-                "INSERT INTO anchored (line, position, log, size) VALUES (:line, :position, :log, :size)",
-                [{"line": line, "position": at, "log": row.id, "size": row.size} for at, row in enumerate(grown)],
+            transaction.many(
+                "INSERT INTO anchored (line, position, log, size) VALUES (?, ?, ?, ?)",
+                [(line, at, row.id, row.size) for at, row in enumerate(grown)],
             )
-            transaction.change(
-                "UPDATE log SET anchored = :size WHERE id = :id AND size >= :size", [{"id": row.id, "size": row.size} for row in grown]
-            )
+            transaction.change("UPDATE log SET anchored = ? WHERE id = ? AND size >= ?", [(row.size, row.id, row.size) for row in grown])
         return line
 
     def _body(self, transaction: Transaction, origin: str, size: int) -> str:

@@ -24,7 +24,7 @@ from server.ledger import subtrees
 HASH = merkle.HASH_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
     """A log as it stands: its row, its compact range (never changed in place), the time of its newest cosignature."""
 
@@ -39,7 +39,7 @@ class Head:
         return self.range.size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
     """A row of `batch`: lines from index `first`, and the signed note at their end."""
 
@@ -53,7 +53,7 @@ class Batch:
         return self.first + len(self.lines)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Growth:
     """What a commit adds to one log: new batches in order, and the head behind them."""
 
@@ -72,25 +72,12 @@ def grow(transaction: Transaction, growths: list[Growth]) -> None:
     if not growths:
         return
     transaction.change(
-        "UPDATE log SET size = :size, hashes = :hashes, cosigned_s = :cosigned_s WHERE id = :id AND size = :was",
-        [
-            {
-                "id": one.before.id,
-                "was": one.before.size,
-                "size": one.after.size,
-                "hashes": b"".join(one.after.range.hashes),
-                "cosigned_s": one.after.cosigned_s,
-            }
-            for one in growths
-        ],
+        "UPDATE log SET size = ?, hashes = ?, cosigned_s = ? WHERE id = ? AND size = ?",
+        [(one.after.size, b"".join(one.after.range.hashes), one.after.cosigned_s, one.before.id, one.before.size) for one in growths],
     )
-    transaction.execute(
-        "INSERT INTO batch (log, first, count, lines, note) VALUES (:log, :first, :count, :lines, :note)",
-        [
-            {"log": one.before.id, "first": b.first, "count": len(b.lines), "lines": b"\n".join(b.lines), "note": b.note}
-            for one in growths
-            for b in one.batches
-        ],
+    transaction.many(
+        "INSERT INTO batch (log, first, count, lines, note) VALUES (?, ?, ?, ?, ?)",
+        [(one.before.id, b.first, len(b.lines), b"\n".join(b.lines), b.note) for one in growths for b in one.batches],
     )
 
 

@@ -26,9 +26,9 @@ MAX_OPEN = 8192
 """Recordings that are remembered between transactions."""
 
 ADD_FRAGMENTS = """INSERT INTO fragment (track, seq, line, offset, bytes, sha256, pts, duration)
-    VALUES (:track, :seq, :line, :offset, :bytes, :sha256, :pts, :duration)"""
-GROW_TRACK = """UPDATE track SET fragments = :fragments, bytes = :bytes, next_offset = :next_offset, duration = :duration
-    WHERE id = :id"""
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+GROW_TRACK = "UPDATE track SET fragments = ?, bytes = ?, next_offset = ?, duration = ? WHERE id = ?"
+ADVANCE = "INSERT INTO progress (origin, indexed) VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET indexed = excluded.indexed"
 # The span that a gap states; a fragment without duration (an init segment, a still) only when it is named exactly.
 UNDER_GAP = """UPDATE fragment SET lost = 1 WHERE track = :track AND line < :line AND (
     (pts = :begins AND duration = :lost) OR (duration > 0 AND pts >= :begins AND pts + duration <= :begins + :lost))"""
@@ -87,7 +87,7 @@ class Shelf:
         self._max_fragment = max_fragment
         self._known = known
         self._recordings: dict[tuple[str, str], _Recording] = {}
-        self._fragments: list[dict[str, Any]] = []
+        self._fragments: list[tuple[Any, ...]] = []
         self.irregular: list[str] = []
         """What did not fit, a word each."""
         self.started = 0
@@ -201,8 +201,8 @@ class Shelf:
         track.next_offset = offset + size
         track.duration = max(track.duration, pts + duration)
         track.changed = True
-        values = {key: members[key] for key in ("seq", "offset", "bytes", "pts", "duration")}
-        self._fragments.append({**values, "track": track.id, "line": index, "sha256": bytes.fromhex(members["sha256"])})
+        digest = bytes.fromhex(members["sha256"])
+        self._fragments.append((track.id, members["seq"], index, offset, size, digest, pts, duration))
 
     def _mark(self, recording: _Recording, index: int, members: dict[str, Any]) -> None:
         values = {"recording": recording.id, "line": index, "at": members["at"], "label": members["label"]}
@@ -231,24 +231,17 @@ class Shelf:
 
     def _flush(self) -> None:
         if self._fragments:
-            self._transaction.execute(ADD_FRAGMENTS, self._fragments)
+            self._transaction.many(ADD_FRAGMENTS, self._fragments)
             self._fragments = []
 
     def close(self, progress: dict[str, int]) -> None:
         """Write what was gathered, and how far each journal has been read."""
         self._flush()
-        grown = [
-            {"id": t.id, "fragments": t.fragments, "bytes": t.bytes, "next_offset": t.next_offset, "duration": t.duration}
-            for recording in self._recordings.values()
-            for t in recording.tracks.values()
-            if t.changed
-        ]
-        if grown:
-            self._transaction.execute(GROW_TRACK, grown)
-        for recording in self._recordings.values():
-            for t in recording.tracks.values():
-                t.changed = False
+        changed = [t for recording in self._recordings.values() for t in recording.tracks.values() if t.changed]
+        if changed:
+            self._transaction.many(GROW_TRACK, [(t.fragments, t.bytes, t.next_offset, t.duration, t.id) for t in changed])
+        for t in changed:
+            t.changed = False
         self._known.remember(self._recordings)
         if progress:
-            sql = "INSERT INTO progress (origin, indexed) VALUES (:origin, :indexed) ON CONFLICT (origin) DO UPDATE SET indexed = :indexed"
-            self._transaction.execute(sql, [{"origin": origin, "indexed": indexed} for origin, indexed in progress.items()])
+            self._transaction.many(ADVANCE, list(progress.items()))

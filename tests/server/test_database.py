@@ -60,7 +60,7 @@ def test_a_databases_refusal_becomes_ours(writer, tmp_path):
 def test_compare_and_swap_must_change_every_row(writer, tmp_path):
     together(writer, insert(1), insert(2))[1].result()
     with pytest.raises(Conflict, match="1 of 2 rows"):
-        writer.call(lambda t: t.change("UPDATE n SET n = n + 10 WHERE n = :n", [{"n": 1}, {"n": 3}]))
+        writer.call(lambda t: t.change("UPDATE n SET n = n + 10 WHERE n = ?", [(1,), (3,)]))
     assert numbers(tmp_path) == [1, 2]
 
 
