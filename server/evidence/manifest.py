@@ -16,6 +16,7 @@ import re
 
 from .bag import PIECE, Bag
 from .errors import MisfitError, MissingError
+from .text import many
 from .verdict import Check
 
 BAGIT = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
@@ -60,7 +61,7 @@ def check_bag(check: Check, bag: Bag, *, media_too: bool) -> None:
     how = (
         "and so were the media files"
         if media_too
-        else f"the digests of {media} media files were not computed again: each of their bytes is hashed against the signed fragments below"
+        else f"{many(media, 'media file')}: manifest digests not computed again, each byte is hashed against signed fragments below"
     )
     check.says = f"{len(bag.files)} files, all listed and nothing else; {hashed} hash to what the manifests say; {how}"
 

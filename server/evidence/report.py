@@ -151,7 +151,9 @@ def _times(subject: Subject) -> str:
         ("设备时钟：结束 Device clock: stop", _text(utc(stops[0]["at"])) if stops else "无结束记录 no stop line"),
     ]
     rows += [
-        ("时钟状况 Clock", f"{_text(c['source'])}: 偏差 offset {_text(c['offset'])} ms, 误差 error {_text(c['error'])} ms") for c in clocks
+        ("时钟状况 Clock", f"{_text(c['source'])}: 偏差 offset {_text(c['offset'])} ms, 误差 error {_text(c['error'])} ms")
+        for c in clocks
+        if c["source"] != "none"
     ]
     return "<h2>时间 Time</h2>" + _table((), rows)
 

@@ -41,6 +41,11 @@ def span(ms: int) -> str:
     return f"{sign}{hours}:{minutes:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
 
 
+def many(count: int, word: str) -> str:
+    """A count with its word: 1 line, 2 lines."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def plain(text: str) -> str:
     """Text without control characters, direction marks and the like."""
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)

@@ -20,7 +20,7 @@ from .checks.proofs import LedgerProofs
 from .errors import MisfitError, MissingError
 from .keys import Keyring, Primitives, keyring
 from .manifest import check_bag
-from .text import utc
+from .text import many, utc
 from .verdict import Check, Report
 
 CHECKS = (
@@ -127,7 +127,8 @@ def _claims(check: Check, bag: Bag) -> claims_of.Claims:
     check.figures = {"recording": claims.recording, "origin": claims.origin, "tracks": len(claims.tracks), "held": held}
     check.figures["part"] = claims_of.PART if claims.part else claims_of.WHOLE
     what = "an excerpt of" if claims.part else "the whole of"
-    check.says = f"claims to be {what} recording {claims.recording} of {claims.origin}, {held} fragments in {len(claims.tracks)} tracks"
+    media = f"{many(held, 'fragment')} in {many(len(claims.tracks), 'track')}"
+    check.says = f"claims to be {what} recording {claims.recording} of {claims.origin}, {media}"
     return claims
 
 

@@ -16,7 +16,7 @@ from agent.core.errors import CoreError
 from server.evidence.checks.proofs import LedgerProofs
 from server.evidence.errors import MisfitError
 from server.evidence.keys import Keyring, signed_by, signers
-from server.evidence.text import utc
+from server.evidence.text import many, utc
 from server.evidence.verdict import Check, Report
 
 from .fold import MISSING, PARTLY, PURGED, Recording
@@ -40,7 +40,7 @@ def audit_device(report: Report, folder: Path, keys: Keyring, *, media: bool) ->
     for journal in journals:
         _check_notes(check, journal, keys)
     check.figures = {"checkpoints": sum(len(j.notes) for j in journals)}
-    check.says = f"{check.figures['checkpoints']} stored checkpoints, each of these lines and signed by the device"
+    check.says = f"{many(check.figures['checkpoints'], 'stored checkpoint')}, each of these lines and signed by the device"
     cosigned = report.check("cosignature")
     for journal in journals:
         _check_cosigned(cosigned, journal, keys)
@@ -61,7 +61,9 @@ def _sayjournal_folders(check: Check, journals: list[Journal]) -> None:
             break
     total, meaningless = sum(j.fold.size for j in journals), sum(j.fold.meaningless for j in journals)
     check.figures = {"journals": len(journals), "lines": total, "without_meaning": meaningless}
-    check.says = f"{len(journals)} journals with {total} lines" + (f", {meaningless} of them without meaning" if meaningless else "")
+    check.says = f"{many(len(journals), 'journal')} with {many(total, 'line')}" + (
+        f", {meaningless} of them without meaning" if meaningless else ""
+    )
 
 
 def _device_key(journal: Journal, keys: Keyring) -> note.Verifier | None:
@@ -132,7 +134,7 @@ def _check_cosigned(check: Check, journal: Journal, keys: Keyring) -> None:
         behind = journal.fold.size - head.size
         check.figures[journal.origin] = {"cosigned": head.size, "seconds": seconds, "behind": behind}
         check.says = "; ".join(
-            filter(None, [check.says, f"{journal.origin}: {head.size} lines cosigned by {utc(seconds * 1000)}, {behind} since"])
+            filter(None, [check.says, f"{journal.origin}: {many(head.size, 'line')} cosigned by {utc(seconds * 1000)}, {behind} since"])
         )
 
 
@@ -155,7 +157,7 @@ def _check_receipts(check: Check, folder: Path, journals: list[Journal], keys: K
         if recording.purge is not None:
             purged += _purged(check, recording, leaves.get(recording.name))
     check.figures = {"receipts": proved, "purged": purged}
-    check.says = f"{proved} receipts of the ledger fit their recordings; {purged} recordings were purged on their proof"
+    check.says = f"{many(proved, 'receipt')} of the ledger, each for this very stop; {many(purged, 'recording')} purged on such proof"
 
 
 def _receipt(check: Check, path: Path, recording: Recording, keys: Keyring) -> str | None:
@@ -203,4 +205,4 @@ def _check_beacons(check: Check, journals: list[Journal]) -> None:
             if root != beacon.head.root:
                 check.tampered(place, f"another root of {beacon.head.origin} at size {beacon.head.size} than {where}")
     check.figures = {"beacons": count}
-    check.says = f"{count} beacons; of one size there is one root"
+    check.says = f"{many(count, 'beacon')}; of one size there is one root"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from server.evidence.text import many
 from server.evidence.verdict import Check
 
 from .fold import DISPOSED, MISSING, OPEN, PARTLY, PURGED, THERE, Recording
@@ -27,7 +28,7 @@ def say_recordings(check: Check, recordings: Iterable[Recording]) -> None:
             check.incomplete(place, named + (f"; {recording.gaps} gap lines" if recording.gaps else ", and no gap line says so"))
     check.figures = {"recordings": total, **{state.replace(" ", "_"): count for state, count in counts.items()}}
     listed = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    check.says = f"{total} recordings were started" + (f": {listed}" if listed else "")
+    check.says = f"{many(total, 'recording')} started" + (f": {listed}" if listed else "")
 
 
 def rows(recordings: Iterable[Recording]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from agent.core import merkle, note, wire
 from agent.core.errors import CoreError
 from server.evidence.errors import AuditError, MisfitError
 from server.evidence.keys import Keyring, signed_by, signers
+from server.evidence.text import many
 from server.evidence.verdict import Check, Report
 
 from .fold import DISPOSED, MISSING, PARTLY, Fold, Recording
@@ -111,7 +112,7 @@ class _Store:
             _check_note(check, text, origin, tree, keys, origin)
         fold.close(roots)
         check.figures = {"lines": fold.size, "checkpoints": len(roots), "kinds": fold.kinds}
-        check.says = f"{fold.size} lines under {len(roots)} checkpoints, each of these lines and signed by {origin}"
+        check.says = f"{many(fold.size, 'line')} under {many(len(roots), 'checkpoint')}, each of these lines and signed by {origin}"
         return fold, roots
 
     def _journal(self, check: Check, cosigned: Check, ledger: LedgerFold, ident: int, origin: str, size: int) -> Log:
@@ -151,12 +152,12 @@ class _Store:
                 check.incomplete(origin, f"enrolled by the ledger's line {enrolled.index}, and the journal is not here")
         total, meaningless = sum(log.fold.size for log in logs), sum(log.fold.meaningless for log in logs)
         check.figures = {"journals": len(logs), "lines": total, "without_meaning": meaningless}
-        check.says = f"{len(logs)} journals with {total} lines, each signed by its enrolled key" + (
+        check.says = f"{many(len(logs), 'journal')} with {many(total, 'line')}, each signed by its enrolled key" + (
             f"; {meaningless} lines have no meaning" if meaningless else ""
         )
         cosigned = self.report.checks[-1]
         cosigned.figures = {"checkpoints": sum(len(log.roots) for log in logs)}
-        cosigned.says = f"{cosigned.figures['checkpoints']} checkpoints, cosigned at times that never go back"
+        cosigned.says = f"{many(cosigned.figures['checkpoints'], 'checkpoint')}, cosigned at times that never go back"
 
     # ------------------------------------------------------------------- anchors and forks
 
@@ -198,7 +199,7 @@ class _Store:
         if kept < ledger.forks:
             check.incomplete("forks", f"the ledger tells of {ledger.forks} forks, {kept} are kept")
         check.figures = {"kept": kept, "told": ledger.forks}
-        check.says = f"{kept} forks are kept" if kept else "no key has signed two histories"
+        check.says = f"{many(kept, 'fork')} kept" if kept else "no key has signed two histories"
 
 
 def _check_note(check: Check, text: str, origin: str, tree: merkle.Range, keys: list[note.Verifier], ledger: str = "") -> None:
@@ -243,7 +244,7 @@ def _check_beacons(check: Check, logs: list[Log], ledger: str, roots: dict[int, 
             if beacon.head.origin != ledger or roots.get(beacon.head.size) != beacon.head.root:
                 check.tampered(log.fold.place(beacon.index), f"its beacon of size {beacon.head.size} is not what {ledger} was at that size")
     check.figures = {"beacons": count}
-    check.says = f"{count} beacons, each the ledger's own root at its size"
+    check.says = f"{many(count, 'beacon')}, each the ledger's own root at its size"
 
 
 def _compare(check: Check, ledger: LedgerFold, recordings: list[Recording]) -> None:
@@ -280,4 +281,4 @@ def _check_receipts(check: Check, ledger: LedgerFold, recordings: list[Recording
         if about is None or about.stored_leaf != receipt:
             check.tampered(f"{recording.origin} line {index}", f"{recording.name} was purged on a receipt that the ledger never gave")
     check.figures = {"purged": purged}
-    check.says = f"{purged} recordings were purged by their devices, each on the ledger's own stored line"
+    check.says = f"{many(purged, 'recording')} purged by their devices, each on the ledger's own stored line"

@@ -16,7 +16,7 @@ from server.evidence.bag import MAX_FILES, Bag
 from server.evidence.claims import Claims
 from server.evidence.errors import MisfitError, MissingError
 from server.evidence.manifest import MAX_FILE
-from server.evidence.text import utc
+from server.evidence.text import many, utc
 from server.evidence.verdict import Check
 
 from .journal import Journal
@@ -54,7 +54,7 @@ def check_custody(check: Check, bag: Bag, claims: Claims, journal: Journal, reco
     check.figures = {"lines": len(proved), "kinds": kinds}
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     last = proved[-1].members
-    check.says = f"{len(proved)} custody lines ({listed}), none left out up to this package's export at {utc(last['at'])}"
+    check.says = f"{many(len(proved), 'custody line')} ({listed}), none left out up to this package's export at {utc(last['at'])}"
 
 
 def _raw(bag: Bag) -> list[bytes]:

@@ -21,6 +21,7 @@ from typing import Any
 from server.evidence.bag import PIECE, Bag, fill
 from server.evidence.claims import Claims, Track
 from server.evidence.manifest import media_digests
+from server.evidence.text import many
 from server.evidence.verdict import Check
 
 from .journal import LINES
@@ -98,7 +99,7 @@ def check_fragments(check: Check, bag: Bag, claims: Claims, recording: Recording
     total = sum(p.bytes for p in pieces)
     check.figures = {"fragments": len(pieces), "bytes": total, "missing": missing, "tracks": len(tracks)}
     check.figures["recovered"] = sum(f.get("recovered") is True for t in tracks.values() for f in t.fragments.values())
-    says = f"{len(pieces)} fragments in {len(claims.tracks)} tracks, {total} bytes, each byte as it was signed"
+    says = f"{many(len(pieces), 'fragment')} in {many(len(claims.tracks), 'track')}, {many(total, 'byte')}, each byte as it was signed"
     check.says = says + (f"; {missing} fragments that lines name are missing" if missing > 0 else "")
     return tracks
 

@@ -20,6 +20,7 @@ from server.evidence.errors import MisfitError
 from server.evidence.keys import MAX_PROOF, checkpoint_of
 from server.evidence.manifest import MAX_FILE
 from server.evidence.reading import meaning
+from server.evidence.text import many
 from server.evidence.verdict import Check
 
 LINES = "data/journal.jsonl"
@@ -82,7 +83,7 @@ def check_journal(check: Check, bag: Bag, claims: Claims) -> Journal:
         journal.lines.append(_line(index, raw[place], leaves[place]))
     check.figures = {"lines": len(raw), "ranges": len(proof.ranges), "hashes": len(proof.hashes), "size": head.size}
     check.figures["root"] = head.root.hex()
-    check.says = f"{len(raw)} lines stand in the tree of {head.size} lines, unchanged and in this order"
+    check.says = f"{many(len(raw), 'line')} of the tree of {head.size}, unchanged and in this order"
     return journal
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from server.evidence.claims import Claims
 from server.evidence.reading import is_digest
+from server.evidence.text import many
 from server.evidence.verdict import Check
 
 from .journal import LINES, Journal, Line
@@ -140,8 +141,8 @@ def _say(check: Check, claims: Claims, recording: Recording) -> None:
     check.figures = {"lines": len(recording.lines), "of": total, "left_out": left_out, "governing": len(recording.governing)}
     check.figures["left_out_n"] = [list(r) for r in recording.left_out[:100]]
     until = f"from start to stop, n 0 to {total - 1}" if total is not None else "from start, without a stop"
-    missing = f"; {left_out} lines are left out ({_ranges(recording.left_out)})" if left_out else ", without a gap"
-    check.says = f"{len(recording.lines)} lines of {claims.recording} {until}{missing}; {len(recording.governing)} governing lines"
+    missing = f"; {many(left_out, 'line')} left out ({_ranges(recording.left_out)})" if left_out else ", without a gap"
+    check.says = f"{many(len(recording.lines), 'line')} of {claims.recording} {until}{missing}; {len(recording.governing)} governing lines"
 
 
 def _ranges(ranges: list[tuple[int, int]]) -> str:

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from server.evidence.claims import Claims
-from server.evidence.text import span, utc
+from server.evidence.text import many, span, utc
 from server.evidence.verdict import Check
 
 from .fragments import TrackLines
@@ -58,8 +58,9 @@ def check_totals(check: Check, claims: Claims, recording: Recording, tracks: dic
             check.tampered(STOP, f"track {name}: it counts {_totals(figures)}; the lines come to {_totals(lines)}")
     fragments, total = sum(r["fragments"] for r in stated.values()), sum(r["bytes"] for r in stated.values())
     check.figures = {"tracks": len(stated), "fragments": fragments, "bytes": total}
-    check.says = f"the device counted {fragments} fragments and {total} bytes in {len(stated)} tracks; the lines " + (
-        "do not exceed that" if lines_missing else "come to the same"
+    check.says = (
+        f"the device counted {many(fragments, 'fragment')} and {many(total, 'byte')} in {many(len(stated), 'track')}; the lines "
+        + ("do not exceed that" if lines_missing else "come to the same")
     )
 
 
@@ -87,7 +88,7 @@ def check_gaps(check: Check, claims: Claims, recording: Recording, tracks: dict[
     check.figures = {"gaps": len(gaps), "lost_ms": lost, "media_ms": media_ms}
     what = "the part's media" if claims.part else "media"
     check.says = f"{span(media_ms)} of {what}; " + (
-        f"{len(gaps)} gaps are stated, {lost} ms are lost" if gaps else "nothing is missing in between"
+        f"{many(len(gaps), 'gap')} stated, {lost} ms lost" if gaps else "nothing is missing in between"
     )
 
 
@@ -134,15 +135,15 @@ def _covered(first: int, end: int, gaps: list[tuple[int, int]]) -> int:
 def check_clock(check: Check, recording: Recording, not_before: int | None, not_after: int | None) -> None:
     """What the device knew of its clock, and how its start and stop lie between the bounds."""
     clocks = [line.members for line in recording.governing + recording.lines if line.members is not None and line.kind == "clock"]
-    sources = sorted({c["source"] for c in clocks})
-    offsets = [c["offset"] for c in clocks]
+    known = [c for c in clocks if c["source"] != "none"]
+    sources = sorted({c["source"] for c in known})
     check.figures = {"lines": len(clocks), "sources": sources}
-    if clocks:
-        worst = max(abs(c["error"]) for c in clocks)
-        check.figures.update(offset_min_ms=min(offsets), offset_max_ms=max(offsets), error_max_ms=worst)
-        check.says = f"set by {', '.join(sources)}; off by {min(offsets)} to {max(offsets)} ms, known to {worst} ms"
+    if known:
+        low, high, worst = min(c["offset"] for c in known), max(c["offset"] for c in known), max(abs(c["error"]) for c in known)
+        check.figures.update(offset_min_ms=low, offset_max_ms=high, error_max_ms=worst)
+        check.says = f"set by {', '.join(sources)}; off by {low} to {high} ms, known to {worst} ms"
     else:
-        check.says = "no line says how right the device's clock was"
+        check.says = "the device did not know how right its clock was"
     for line, name in ((recording.start, "start"), (recording.stop, "stop")):
         if line is not None and line.members is not None:
             at = line.members["at"]

@@ -32,7 +32,7 @@ def test_a_genuine_part_is_an_excerpt_and_says_what_is_left_out(excerpt):
     sequence = next(c for c in report.checks if c.name == "sequence")
     shown = {json.loads(line).get("n") for line in excerpt.lines} - {None}
     assert sequence.figures["left_out"] == 24 - len(shown)
-    assert "lines are left out (n " in sequence.says
+    assert "lines left out (n " in sequence.says
 
 
 def test_it_shows_the_stretch_and_what_every_excerpt_holds(excerpt):
