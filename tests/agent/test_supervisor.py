@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from agent.core.backoff import Backoff
 from agent.pipeline.wiring import Pipeline
 from agent.supervisor import DAEMONS, Daemon, Supervisor
+
+NOBODY: Any = SimpleNamespace()
+"""These daemons take nothing from a pipeline."""
 
 
 class Counting:
@@ -36,7 +40,7 @@ class Counting:
 def test_a_daemon_that_fails_goes_on_and_is_counted(caplog):
     good, bad = Counting(), Counting(fails={1, 2, 3})
     table = (Daemon("good", lambda _: good.step, 0.001, "first"), Daemon("bad", lambda _: bad.step, 0.001, "last"))
-    supervisor = Supervisor(SimpleNamespace(), table)
+    supervisor = Supervisor(NOBODY, table)
     supervisor.start()
     bad.wait_for(6)
     good.wait_for(6)
@@ -53,7 +57,7 @@ def test_a_daemon_that_fails_goes_on_and_is_counted(caplog):
 def test_failures_wait_longer_and_success_begins_again():
     bad = Counting(fails={1, 2, 3, 5})
     daemon = Daemon("bad", lambda _: bad.step, 0.5, "last")
-    supervisor, backoff = Supervisor(SimpleNamespace(), ()), Backoff(200, 30_000)
+    supervisor, backoff = Supervisor(NOBODY, ()), Backoff(200, 30_000)
     waits = [supervisor.once(daemon, bad.step, backoff) for _ in range(5)]
     assert waits[3] == 0.5
     assert all(wait >= 0.5 for wait in waits)

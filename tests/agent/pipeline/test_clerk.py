@@ -38,9 +38,10 @@ def test_what_waits_shares_one_append(bench, make_fragment, make_mark, make_fix)
 
 
 def test_a_recording_is_running_once_its_start_is_on_the_disk(bench):
-    assert bench.clerk.running is None
+    assert not bench.clerk.running
     bench.start()
-    assert bench.clerk.running.recording == RECORDING
+    running = bench.clerk.running
+    assert running.recording == RECORDING
     bench.stop()
     assert bench.clerk.running is None
 

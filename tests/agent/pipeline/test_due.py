@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.pipeline.due import ClockNote, ClockRule, battery_state, beacon_due, clock_due, fix_due, space_state, trusted
+from agent.pipeline.due import ClockNote, ClockRule, SpaceState, battery_state, beacon_due, clock_due, fix_due, space_state, trusted
 from hal.contracts import ClockReading, Fix, PowerReading
 
 NTP, NONE, RTC = ClockReading("ntp", 3, 20), ClockReading("none", 0, 0), ClockReading("rtc", 0, 2_000)
@@ -90,7 +90,7 @@ def test_no_battery_is_unknown():
 
 @given(st.lists(st.integers(0, 4_000), min_size=1, max_size=50))
 def test_a_full_disk_always_stops_and_comes_back_only_with_room(free):
-    state = "good"
+    state: SpaceState = "good"
     for now in free:
         before, state = state, space_state(state, now, 1_000, 100)
         assert state == "full" if now < 100 else True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -48,11 +49,13 @@ class Room:
     """A greeter over a bench."""
 
     def __init__(self, bench) -> None:
-        self.bench, self.answers, self.state = bench, Answers(), State()
+        self.bench, self.state = bench, State()
+        self.answers = cast("Any", Answers())
+        nobody: Any = None  # a greeter does not ask who the device is
         orders = Orders(None, bench.clerk, self.state, lambda: None)
         news = News(bench.clerk, bench.index, bench.receipts, orders, self.state, lambda: None)
         around = Surroundings(bench.clock.up_us, bench.clock.wall_ms, lambda: 1.0)
-        evidence = Evidence(None, bench.signer, bench.scribe, bench.media, bench.receipts, bench.index, [], "")
+        evidence = Evidence(nobody, bench.signer, bench.scribe, bench.media, bench.receipts, bench.index, [], "")
         self.greeter = Greeter(self.answers, self.answers, evidence, bench.clerk, news, self.state, UplinkSection(), around)
 
     def step(self) -> str:

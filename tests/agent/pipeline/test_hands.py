@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agent.pipeline.hands import Buttons, Position
@@ -48,14 +50,14 @@ def state() -> State:
 
 
 def test_edges_reach_the_recorder_with_their_own_time(state):
-    recorder = Recorder()
+    recorder: Any = Recorder()
     buttons = Buttons(Device(Edge("record", down=True, up_us=5), Edge("record", down=False, up_us=9)), recorder, state)
     assert [buttons.step(), buttons.step(), buttons.step()] == ["record down", "record up", ""]
     assert recorder.pressed == [("record", True, 5), ("record", False, 9)]
 
 
 def test_a_press_on_a_full_disk_is_answered_by_an_alarm(state):
-    recorder = Recorder()
+    recorder: Any = Recorder()
     state.space = "full"
     buttons = Buttons(Device(Edge("record", down=True, up_us=5), Edge("record", down=False, up_us=9)), recorder, state)
     assert buttons.step() == "record refused"
@@ -65,7 +67,7 @@ def test_a_press_on_a_full_disk_is_answered_by_an_alarm(state):
 
 
 def test_a_recording_can_be_stopped_on_a_full_disk(state):
-    recorder = Recorder("recording")
+    recorder: Any = Recorder("recording")
     state.space = "full"
     Buttons(Device(Edge("record", down=True, up_us=5)), recorder, state).step()
     assert recorder.pressed
@@ -77,7 +79,7 @@ def test_a_device_without_camera_answers_a_press_by_an_alarm(state):
 
 
 def test_broken_buttons_are_read_again(state):
-    recorder = Recorder()
+    recorder: Any = Recorder()
     buttons = Buttons(Device(DeviceFault("button: cut off"), Edge("record", down=True, up_us=5)), recorder, state)
     assert [buttons.step(), buttons.step()] == ["failed", "record down"]
 

@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.core import merkle, note, wire
 from agent.core.replica import Replica
-from agent.uplink.exchange import Exchange, payload, topics
+from agent.uplink.exchange import Exchange, Report, payload, topics
 from agent.uplink.inbox import Inbox, Stopped
 from agent.uplink.mqtt import Broker, Link
 from agent.uplink.ports import Surroundings
@@ -59,6 +59,11 @@ class Notebook:
 
     def forked(self, detail) -> None:
         self.forks.append(detail)
+
+    def damaged(self, fragment, detail) -> None:
+        raise AssertionError("this conversation carries no media")
+
+    mismatch = damaged
 
     def stopped(self, recording):
         return Stopped(b"\x05" * 32, 12, 345_678) if recording == RECORDING else None
@@ -126,7 +131,11 @@ class Device:
         broker = Broker("127.0.0.1", port, deployment.name, context, version, 5, 3_600, 20, 200)
         farewell = (wire.topic(deployment.name, "status"), payload({"online": False}))
         self.link = Link(broker, topics(deployment.name), lambda: farewell, AROUND)
-        reports = {"status": lambda: self.state, "health": lambda: {"battery": 80}, "reported": lambda: {"software": "1"}}
+        reports: dict[str, Report] = {
+            "status": lambda: self.state,
+            "health": lambda: {"battery": 80},
+            "reported": lambda: {"software": "1"},
+        }
         self.exchange = Exchange(deployment.name, self.link, self.inbox, self.book, reports, AROUND, 1)
         self.farewell = farewell
         self._stop = threading.Event()

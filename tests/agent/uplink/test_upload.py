@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,7 @@ class Disk:
         self.waiting: list[Piece] = []
         self.content: dict[Piece, bytes] = {}
         self.ends: dict[tuple[str, str], int] = {}
+        self.stopped: list[str] = []
 
     def add(self, size: int, track: str = "front", recording: str = RECORDING) -> Piece:
         data = random.Random(len(self.content)).randbytes(size)
@@ -65,6 +67,15 @@ class Disk:
 
     def sent(self, fragments) -> None:
         self.waiting = [piece for piece in self.waiting if piece not in fragments]
+
+    def unsent(self, fragments) -> None:
+        self.waiting = sorted({*self.waiting, *fragments}, key=lambda piece: (piece.track, piece.seq))
+
+    def of(self, recording: str, *, sent: bool) -> list[Piece]:
+        return [piece for piece in self.content if piece.recording == recording and (piece not in self.waiting) == sent]
+
+    def unproved(self) -> list[str]:
+        return self.stopped
 
     def read(self, piece) -> bytes:
         return self.content[piece]
@@ -151,7 +162,8 @@ class Bench:
 
     def __init__(self, url: str, context: ssl.SSLContext, name: str) -> None:
         self.now = 0
-        self.disk, self.book = Disk(), Notebook()
+        self.disk: Any = Disk()
+        self.book: Any = Notebook()
         self.https = Https(url, context, 20)
         self.networks = {"lo"}
         self.running: str | None = None
