@@ -4,6 +4,7 @@ Rules (docs/evidence-format.md, sections 5 and 6):
 - A fragment may be uploaded when a cosigned checkpoint covers its line and its bytes are there; recordings that are marked go
   first, then the oldest.
 - That something was sent is remembered here only. Lost with the index it is sent again, and the server answers that it has it.
+  Where the server turns out not to have it (`unsent`), it waits again.
 - Nothing here decides that media may go: `held` gives `agent.core.retention` its figures.
 - Lines that come again with the same index take the place of the old ones and of all behind them.
 
@@ -207,6 +208,16 @@ class Index:
             for name in names:
                 db.execute(queries.SENT, name)
 
+    def unsent(self, fragments: Iterable[Sent]) -> None:
+        """The server does not hold these, whatever it once said."""
+        names = [{"recording": one.recording, "track": one.track, "seq": one.seq} for one in fragments]
+        self._run(lambda: self._unsent(names))
+
+    def _unsent(self, names: list[dict[str, Any]]) -> None:
+        with self._transaction() as db:
+            for name in names:
+                db.execute(queries.UNSENT, name)
+
     def receipt(self, recording: str) -> None:
         """The ledger has proved that the server holds the recording."""
         self._run(lambda: self._stored([recording]))
@@ -232,6 +243,15 @@ class Index:
     def pending(self, limit: int) -> list[Fragment]:
         """At most `limit` fragments that may be uploaded now: of marked recordings first, then of the oldest."""
         return self._waiting(limit, present=True)
+
+    def of(self, recording: str, *, sent: bool) -> list[Fragment]:
+        """A recording's cosigned fragments that were sent, or were not, and are not gone."""
+        rows = self._rows(queries.OF_TRACKS, {"recording": recording, "sent": int(sent)})
+        return [Fragment(*row) for row in rows]
+
+    def unproved(self) -> list[str]:
+        """Recordings that have ended and were sent whole, of which the ledger has not said that they are stored; the oldest first."""
+        return [name for (name,) in self._rows(queries.UNPROVED)]
 
     def missing(self, limit: int = 1_000) -> list[Fragment]:
         """Cosigned fragments that were not sent and whose bytes are not there, and no gap says so: each needs one."""

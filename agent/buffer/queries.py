@@ -6,6 +6,13 @@ COSIGNED = "UPDATE recording SET cosigned_s = :seconds WHERE stop < :size AND co
 
 SENT = "UPDATE fragment SET sent = 1 WHERE recording = :recording AND track = :track AND seq = :seq"
 
+OF_TRACKS = """SELECT line, recording, track, seq, offset, bytes, sha256, pts, duration FROM fragment
+    WHERE recording = :recording AND sent = :sent AND gone = 0 AND line < (SELECT cosigned FROM state) ORDER BY line"""
+UNSENT = "UPDATE fragment SET sent = 0 WHERE recording = :recording AND track = :track AND seq = :seq AND gone = 0"
+# All that there is to send was sent, and the ledger has not proved it.
+UNPROVED = """SELECT name FROM recording WHERE receipt = 0 AND purged = 0 AND stop < (SELECT cosigned FROM state)
+    AND NOT EXISTS (SELECT 1 FROM fragment WHERE recording = name AND sent = 0 AND gone = 0) ORDER BY start"""
+
 ALREADY_SENT = "SELECT recording, track, seq FROM fragment WHERE sent = 1"
 RECEIPT = "UPDATE recording SET receipt = 1 WHERE name = :recording AND receipt = 0 AND stop IS NOT NULL"
 ALL_SENT = "UPDATE fragment SET sent = 1 WHERE recording = :recording"

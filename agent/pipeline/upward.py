@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 EXCHANGE_S = 0.5
 UPLOAD_S = 1.0
 US_PER_S = 1_000_000
+RECEIPT_TIMES = 6
+"""A receipt takes the server's index, an anchor's time and a message more than a cosignature does."""
 
 
 class Upward:
@@ -120,6 +122,7 @@ class Upward:
             only_networks=tuple(chosen.only_networks),
             first_ms=chosen.reconnect_first_ms,
             max_ms=chosen.reconnect_max_ms,
+            receipt_us=chosen.answer_within_s * RECEIPT_TIMES * US_PER_S,
         )
 
     def _farewell(self) -> tuple[str, bytes]:
@@ -183,7 +186,10 @@ class Upward:
             return {}
         return {
             "batches": self._exchange.sent_batches,
+            "batch_bytes": self._exchange.sent_bytes,
+            "batch_bytes_twice": self._exchange.twice_bytes,
             "uploaded": self.uploader.sent_bytes,
+            "upload_bytes": self.uploader.handed_bytes,
             "connection_failures": self._link.failures,
             "upload_failures": self.uploader.failures,
         }

@@ -48,6 +48,8 @@ class Exchange:
     ) -> None:
         self.sent_batches = 0
         self.sent_bytes = 0
+        self.twice_bytes = 0
+        self._furthest = 0
         self._device = device
         self._link = link
         self._inbox = inbox
@@ -69,6 +71,7 @@ class Exchange:
 
     def begin(self, journal: Log, sending: Sending) -> None:
         """The handshake has an answer: batches may go."""
+        self._furthest = max(self._furthest, sending.replica.cosigned)
         self._conversation = (journal, sending)
         self._link.wake()
 
@@ -107,11 +110,12 @@ class Exchange:
         if self._conversation is None:
             return 0
         journal, sending = self._conversation
-        if sending.overdue(self._up_us()):
+        if sending.overdue(self._up_us(), under_way=self._link.under_way > 0):
             log.info("no cosignature in time: sending again", extra={"from": sending.replica.cosigned})
         count = 0
         while self._link.room(sending.replica.window) and (first := sending.next_first(journal.size)) is not None:
-            found = journal.batch(first)
+            # where a single append is larger than what the line seems to carry, it goes all the same
+            found = journal.batch(first, max_bytes=sending.batch_bytes) or journal.batch(first)
             if found is None:
                 break
             lines, note = found
@@ -122,6 +126,8 @@ class Exchange:
             count += 1
             self.sent_batches += 1
             self.sent_bytes += len(batch)
+            self.twice_bytes += sum(len(line) + 1 for line in lines[: max(self._furthest - first, 0)])
+            self._furthest = max(self._furthest, first + len(lines))
         return count
 
     def _report(self) -> None:

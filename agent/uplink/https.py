@@ -1,10 +1,14 @@
 """HTTP towards the server: mutual TLS, no redirects, a time limit on everything; httpx's errors become ours here.
 
 Only the status that a request asked for is success. 401, 403, 5xx, a redirect or a page of some proxy in between is not.
+
+The time limit is for each piece of the way, so that a slow line is no dead one; and the kernel is handed little before the network
+takes it, or the wait for an answer would begin while most of a request is still on this side of a slow line.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_ANSWER_BYTES = 1_048_576
+CONNECT_TIMES = 3
+"""A connection may take so many time limits: TCP and TLS count as one piece, and take half a minute at 1 kbit/s."""
+
+UNSENT_BYTES = 16_384
+"""What the kernel takes beyond what is on its way (tcp(7), TCP_NOTSENT_LOWAT): one TLS record."""
+
 MAX_SHOWN = 300
 """Characters of an error answer that go into a log line."""
 
@@ -39,11 +49,15 @@ class Https:
     def __init__(self, url: str, tls: ssl.SSLContext, timeout_s: float) -> None:
         self._client = httpx.Client(
             base_url=url,
-            verify=tls,
-            timeout=httpx.Timeout(timeout_s),
+            transport=httpx.HTTPTransport(
+                verify=tls,
+                trust_env=False,
+                limits=httpx.Limits(max_connections=16, keepalive_expiry=30),
+                socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)],
+            ),
+            timeout=httpx.Timeout(timeout_s, connect=timeout_s * CONNECT_TIMES),
             follow_redirects=False,
             trust_env=False,
-            limits=httpx.Limits(max_connections=16, keepalive_expiry=30),
         )
 
     def request(self, method: str, path: str, body: Iterable[bytes] | bytes | None = None, **headers: str) -> tuple[int, str, bytes]:

@@ -6,6 +6,8 @@ Rules:
   it keeps orders for a device that is away.
 - paho's queue is in memory and without limit, so a caller asks `room` first.
 - paho's own reconnecting has no jitter; ours has (`core.backoff`). A connection that did not last does not reset it.
+- Little is handed to the kernel before the network takes it: on a slow line what waits would grow old in there, keepalives behind
+  it, and all of it would be lost with the connection and sent again.
 - A message is acknowledged when the caller says that it is dealt with, never before.
 - A device says farewell by its last will: the caller gives the retained payload that says "not online".
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -42,6 +45,12 @@ MAX_INCOMING_BYTES = 131_072
 """Twice the longest note; MQTT 5 lets the broker keep what is larger."""
 
 RECEIVE_MAXIMUM = 16
+
+CONNECT_FIRST_S, CONNECT_MAX_S = 10.0, 60.0
+"""For TCP and TLS together; twice as long after each that failed: at 1 kbit/s the handshake alone takes half a minute."""
+
+UNSENT_BYTES = 4_096
+"""What the kernel takes beyond what is on its way (tcp(7), TCP_NOTSENT_LOWAT): a short batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,7 @@ class Link:
         self._backoff = Backoff(broker.reconnect_first_ms, broker.reconnect_max_ms)
         self._next_attempt_us = 0
         self._since_us = 0
+        self._in_vain = 0
         self._refusal = ""
         self._client: paho.Client | None = None
         self._received: deque[Message] = deque()
@@ -115,6 +125,11 @@ class Link:
         """Whether a message may be handed over: connected, nothing stuck in the socket, few without acknowledgement."""
         client = self._client
         return self.connected and client is not None and not client.want_write() and len(self._unacknowledged) < window
+
+    @property
+    def under_way(self) -> int:
+        """Messages that the broker has not acknowledged: while the connection lasts, TCP is still bringing them."""
+        return len(self._unacknowledged)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> bool:
         """Hand a message to the broker; False when there is no connection (nothing is queued for later)."""
@@ -158,6 +173,9 @@ class Link:
                 keepalive=self._broker.keepalive_s,
                 **self._connect_options(),
             )
+            connection = client.socket()
+            if isinstance(connection, socket.socket):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         except (OSError, ssl.SSLError, ValueError) as error:
             self._lost(f"no connection to {self._broker.host}:{self._broker.port}: {error}")
 
@@ -171,6 +189,7 @@ class Link:
             reconnect_on_failure=False,
             manual_ack=True,
         )
+        client.connect_timeout = min(CONNECT_FIRST_S * 2**self._in_vain, CONNECT_MAX_S)
         if self._broker.tls is not None:
             client.tls_set_context(self._broker.tls)
         topic, payload = self._will()
@@ -230,6 +249,7 @@ class Link:
             self._refusal = f"the broker refused us: {reason}"
             return
         self.connected = True
+        self._in_vain = 0
         self._since_us = self._up_us()
         client.subscribe([(topic, 1) for topic in self._topics])
         log.info("connected", extra={"broker": f"{self._broker.host}:{self._broker.port}"})
@@ -265,6 +285,7 @@ class Link:
         if self.connected and now - self._since_us >= LASTED_US:
             self._backoff.reset()
         self.failures += 1
+        self._in_vain = 0 if self.connected else min(self._in_vain + 1, 8)
         self.last_error = why
         wait_ms = self._backoff.next(self._random01())
         self._next_attempt_us = now + wait_ms * 1_000

@@ -51,8 +51,8 @@ class Log(Protocol):
     @property
     def size(self) -> int: ...
 
-    def batch(self, first: int) -> tuple[list[bytes], str] | None:
-        """Lines from `first` up to a stored checkpoint that fit into one batch, and that checkpoint; None when nothing waits."""
+    def batch(self, first: int, *, max_bytes: int = ...) -> tuple[list[bytes], str] | None:
+        """Lines from `first` up to a stored checkpoint that fit into one batch, and that checkpoint; None when nothing does."""
         ...
 
     def root_at(self, size: int) -> bytes | None:
@@ -91,6 +91,18 @@ class Waiting(Protocol):
     def pending(self, limit: int) -> Sequence[Fragment]: ...
 
     def sent(self, fragments: Sequence[Fragment]) -> None: ...
+
+    def unsent(self, fragments: Sequence[Fragment]) -> None:
+        """The server does not hold these, whatever it once said: they wait again."""
+        ...
+
+    def of(self, recording: str, *, sent: bool) -> Sequence[Fragment]:
+        """A recording's fragments that were sent, or were not."""
+        ...
+
+    def unproved(self) -> Sequence[str]:
+        """Recordings that were sent whole and have no receipt."""
+        ...
 
 
 ReadMedia = Callable[[Fragment], bytes]

@@ -4,6 +4,10 @@ Rules (docs/evidence-format.md, section 5):
 - Only a cosignature counts as delivered; the broker's acknowledgement proves nothing.
 - When no cosignature comes within a while, everything not cosigned is sent again; each time in vain doubles the while, up to
   16 times, with jitter, so that a thousand devices do not ask in step.
+- What the broker has not even acknowledged is still on its way while the connection lasts: on a slow line that is no reason to
+  send it again behind itself, only to wait longer, `MAX_EXTENSIONS` times at most.
+- A connection that ended with something on its way, and a wait in vain, halve the next batches; each step forward doubles them
+  again. So the largest batch that a bad line carries in one piece is found, and something arrives over the worst.
 - An answer that brings nothing new while something is on its way means that the server misses a batch: sending starts again
   from there, once for each step forward, so that doubled answers can't make a storm.
 """
@@ -12,9 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent.core import wire
 from agent.core.replica import Replica
 
 MAX_DOUBLINGS = 4
+MAX_EXTENSIONS = 16
+LEAST_BATCH_BYTES = 2_048
+"""A few lines and their checkpoint: 16 s at 1 kbit/s, within any broker's patience."""
 MS = 1_000
 
 
@@ -24,9 +32,10 @@ class Sending:
     def __init__(self, replica: Replica, answer_within_s: int, random01: Callable[[], float]) -> None:
         self.replica = replica
         self.resent = 0
+        self.batch_bytes = wire.MAX_BATCH_BYTES
         self._within_us = answer_within_s * MS * MS
         self._random01 = random01
-        self._in_vain = 0
+        self._in_vain = self._extended = 0
         self._deadline_us: int | None = None
         self._may_go_back = True
 
@@ -45,7 +54,8 @@ class Sending:
     def witnessed(self, size: int, now_us: int) -> bool:
         """A cosignature of ours at `size` came. True when it is news."""
         if self.replica.witnessed(size):
-            self._in_vain = 0
+            self._in_vain = self._extended = 0
+            self.batch_bytes = min(self.batch_bytes * 2, wire.MAX_BATCH_BYTES)
             self._may_go_back = True
             self._deadline_us = now_us + self._patience_us() if self.replica.in_flight else None
             return True
@@ -54,18 +64,31 @@ class Sending:
             self._again()
         return False
 
-    def overdue(self, now_us: int) -> bool:
-        """Whether the answer has not come in time; then everything that is not cosigned goes again."""
+    def overdue(self, now_us: int, *, under_way: bool = False) -> bool:
+        """Whether the answer has not come in time; then everything that is not cosigned goes again.
+
+        `under_way`: the broker has not acknowledged all of it yet.
+        """
         if self._deadline_us is None or now_us < self._deadline_us:
             return False
+        if under_way and self._extended < MAX_EXTENSIONS:
+            self._extended += 1
+            self._deadline_us = now_us + self._patience_us()
+            return False
         self._in_vain += 1
+        self._smaller()
         self._again()
         return True
 
     def connected(self) -> None:
         """A new connection: what was on its way may never have arrived."""
         if self.replica.in_flight:
+            self._smaller()
             self._again()
+
+    def _smaller(self) -> None:
+        self.batch_bytes = max(self.batch_bytes // 2, LEAST_BATCH_BYTES)
+        self._extended = 0
 
     def _again(self) -> None:
         self.replica.rewind()

@@ -4,6 +4,7 @@ Rules:
 - What may go and in which order is the buffer's answer (marked first, then oldest); nothing goes before its line is cosigned.
 - Success is 201 or 200 with the server's own JSON answer and nothing else; 409 means "not yet" for that track; 422 means that
   bytes and line differ; anything else (401, 403, 5xx, a redirect, a page of a proxy) is failure and waits, with jitter.
+- Before anything goes again of a recording whose request broke off, the server is asked what it has got of it (`doubts`).
 - Every fragment is hashed before it goes: damage on our own disk is found here, told to the journal, and not sent.
 - What the server refuses for good is told once and put aside for a while: it is never tried in a hot loop.
 - `Content-Digest` (RFC 9530) covers the request, so that damage on the way is found before anything is stored.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.core.backoff import Backoff
 from agent.uplink.bandwidth import Bucket, allowed, networks_up
+from agent.uplink.doubts import FIRST_US, Doubts
 from agent.uplink.errors import NoAnswer
 from agent.uplink.grouping import requests, ripe
 from agent.uplink.https import json_object, shown
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PIECE_BYTES = 65_536
+PIECE_BYTES = 16_384
+"""One TLS record: what is counted as sent, and what waits for bandwidth."""
+
 LOOK_AHEAD = 512
 """Fragments that are looked at in one step: more than the largest request holds at any usual bit rate."""
 
@@ -44,7 +48,10 @@ US_PER_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class UploadSettings:
-    """How media go: `target_bytes` a request, `parallel` at a time, 0 `bytes_per_s` without limit, interfaces or none."""
+    """How media go: `target_bytes` a request, `parallel` at a time, 0 `bytes_per_s` without limit, interfaces or none.
+
+    `receipt_us` after a recording went whole and without a receipt, the server is asked what it has of it.
+    """
 
     device: str
     parallel: int = 2
@@ -55,6 +62,7 @@ class UploadSettings:
     only_networks: tuple[str, ...] = ()
     first_ms: int = 500
     max_ms: int = 60_000
+    receipt_us: int = FIRST_US
 
 
 Outcome = Literal["sent", "damaged", "not-yet", "mismatch", "failed"]
@@ -62,11 +70,15 @@ Outcome = Literal["sent", "damaged", "not-yet", "mismatch", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one request: the fragments that the server now holds, and what it or the disk said otherwise."""
+    """What became of one request: the fragments that the server now holds, and what it or the disk said otherwise.
+
+    `doubtful`: some of what was sent may have been kept all the same.
+    """
 
     outcome: Outcome
     fragments: Sequence[Fragment]
     detail: str = ""
+    doubtful: bool = False
 
 
 class Uploader:
@@ -85,12 +97,14 @@ class Uploader:
         running: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.sent_bytes = 0
+        self.handed_bytes = 0
         self.failures = 0
         self.last_error = ""
         self._https, self._waiting, self._read, self._told = https, waiting, read, told
         self._settings, self._up_us, self._random01 = settings, around.up_us, around.random01
         self._networks, self._running = networks, running
         self._pool = around.pool(settings.parallel)
+        self._doubts = Doubts(https, settings.device, waiting, self._up_us, settings.receipt_us)
         self._backoff = Backoff(settings.first_ms, settings.max_ms)
         self._not_before_us = 0
         self._held_back: dict[tuple[str, str], int] = {}
@@ -120,19 +134,38 @@ class Uploader:
         now = self._up_us()
         if now < self._not_before_us or self._stopping.is_set():
             return ""
+        open_network = allowed(self._settings.only_networks, self._networks())
+        if open_network and not self._settled():
+            return "no answer"
         groups = self._ripe_groups(now)
         if not groups:
             return ""
-        if not allowed(self._settings.only_networks, self._networks()):
+        if not open_network:
             return "waiting for " + ", ".join(self._settings.only_networks)
         results = list(self._pool.map(self._send, groups[: self._settings.parallel]))
         for result in results:
             self._settle(result)
         if any(result.outcome == "failed" for result in results):
-            self._not_before_us = self._up_us() + self._backoff.next(self._random01()) * US_PER_MS
+            self._later()
         elif any(result.outcome == "sent" for result in results):
             self._backoff.reset()
         return ", ".join(f"{result.outcome} {len(result.fragments)}" for result in results)
+
+    def _later(self) -> None:
+        self._not_before_us = self._up_us() + self._backoff.next(self._random01()) * US_PER_MS
+
+    def _settled(self) -> bool:
+        """Whether the server has said what it holds, where that was in doubt."""
+        found = self._doubts.found_bytes
+        try:
+            self._doubts.settle()
+        except NoAnswer as error:
+            self.last_error = str(error)
+            self._later()
+            return False
+        finally:
+            self.sent_bytes += self._doubts.found_bytes - found
+        return True
 
     def _ripe_groups(self, now: int) -> list[list[Fragment]]:
         pending = [one for one in self._waiting.pending(LOOK_AHEAD) if self._may_go(one, now)]
@@ -161,13 +194,13 @@ class Uploader:
             status, kind, answer = self._https.request(
                 "PUT",
                 path,
-                self._pieces(body) if self._settings.bytes_per_s else body,
+                self._pieces(body),
                 Content_Length=str(len(body)),
                 Content_Type="application/octet-stream",
                 Content_Digest=f"sha-256=:{digest}:",
             )
         except NoAnswer as error:
-            return Result("failed", group, str(error))
+            return Result("failed", group, str(error), doubtful=True)
         return judge(group, status, kind, answer)
 
     def _load(self, group: list[Fragment]) -> tuple[bytes, Result | None]:
@@ -197,6 +230,7 @@ class Uploader:
             wait_us = self._bucket.wait_us(self._up_us())
             if not wait_us:
                 self._bucket.take(count)
+                self.handed_bytes += count
             return wait_us
 
     # ----------------------------------------------------------------- what follows from it
@@ -213,6 +247,8 @@ class Uploader:
             "media not stored",
             extra={"outcome": result.outcome, "recording": first.recording, "track": first.track, "seq": first.seq, "why": result.detail},
         )
+        if result.doubtful:
+            self._doubts.broke(first.recording)
         if result.outcome == "damaged":
             self._told.damaged(first, result.detail)
         elif result.outcome == "mismatch":
@@ -232,12 +268,12 @@ def judge(group: Sequence[Fragment], status: int, content_type: str, answer: byt
     said = json_object(content_type, answer)
     if status in {200, 201} and said is not None and said.get("bytes") == sum(one.bytes for one in group):
         return Result("sent", group)
-    detail = f"status {status}: {shown(answer)}"
+    detail, doubtful = f"status {status}: {shown(answer)}", len(group) > 1
     if status == 409:
-        return Result("not-yet", group, detail)
+        return Result("not-yet", group, detail, doubtful)
     if status == 422:
-        return Result("mismatch", _named(group, said), detail)
-    return Result("failed", group, detail)
+        return Result("mismatch", _named(group, said), detail, doubtful)
+    return Result("failed", group, detail, doubtful)
 
 
 def _named(group: Sequence[Fragment], problem: dict[str, object] | None) -> Sequence[Fragment]:

@@ -131,6 +131,37 @@ def test_a_receipt_means_that_everything_is_there(buffered):
     assert buffered.index.pending(10) == []
 
 
+def test_what_the_server_turns_out_not_to_have_waits_again(buffered):
+    buffered.record("A")
+    buffered.record("B")
+    buffered.record("C", stop=False)
+    buffered.cosign()
+    assert buffered.index.unproved() == []
+    buffered.index.sent(buffered.index.pending(100))
+    assert buffered.index.unproved() == ["A", "B"]
+    buffered.index.receipt("A")
+    assert buffered.index.unproved() == ["B"]
+    lost = buffered.index.of("B", sent=True)[1:]
+    assert [one.seq for one in lost] == [1, 2]
+    buffered.index.unsent(lost)
+    assert buffered.index.unproved() == []
+    assert buffered.index.pending(100) == buffered.index.of("B", sent=False) == lost
+    assert [one.seq for one in buffered.index.of("B", sent=True)] == [0]
+
+
+def test_what_is_gone_here_is_never_asked_of_the_server(buffered):
+    buffered.record("A")
+    buffered.cosign()
+    buffered.index.sent(buffered.index.pending(100))
+    second = buffered.index.of("A", sent=True)[2]
+    buffered.write("gap", recording="A", track="front", lost=1000, reason="storage", **{"from": 1000})
+    assert [one.seq for one in buffered.index.of("A", sent=True)] == [0, 1]
+    buffered.index.unsent([second])
+    assert buffered.index.pending(100) == []
+    buffered.write("purge", recording="A")
+    assert buffered.index.unproved() == []
+
+
 def test_it_goes_on_where_it_was(buffered):
     buffered.record(A, 2)
     buffered.cosign()

@@ -43,6 +43,43 @@ def test_silence_sends_again_each_time_later():
     assert waits == [10, 20, 40, 80, 160, 160, 160]
 
 
+def test_what_the_broker_has_not_acknowledged_is_waited_for_and_not_sent_again():
+    one = sending()
+    one.next_first(5)
+    one.sent(5, 0)
+    waited = 0
+    while not one.overdue(waited, under_way=True):
+        waited += SECOND
+    assert waited == 17 * WITHIN_S * SECOND  # a broker that never acknowledges ends it all the same
+    assert one.resent == 1
+    one.next_first(5)
+    one.sent(5, waited)
+    assert one.witnessed(5, waited + SECOND)
+    one.next_first(6)
+    one.sent(6, waited + SECOND)
+    assert one.overdue(waited + 12 * SECOND)  # acknowledged, and no cosignature
+
+
+def test_batches_become_smaller_on_a_line_that_breaks_and_larger_again():
+    one = sending()
+    sizes = [one.batch_bytes]
+    for _ in range(7):
+        one.next_first(5)
+        one.sent(5, 0)
+        one.connected()
+        sizes.append(one.batch_bytes)
+    assert sizes == [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 2_048, 2_048]
+    one.connected()
+    assert one.batch_bytes == 2_048
+    for size in range(1, 8):
+        one.next_first(size)
+        one.sent(size, 0)
+        one.witnessed(size, 0)
+    assert one.batch_bytes == 65_536
+    one.connected()
+    assert one.batch_bytes == 65_536  # nothing was on its way: no reason to be careful
+
+
 def test_news_ends_the_waiting():
     one = sending()
     one.next_first(5)

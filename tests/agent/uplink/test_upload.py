@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import random
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -107,6 +108,10 @@ class Intake:
         self.answers: list[tuple[int, str, bytes]] = []
         self.subjects: set[str] = set()
         self.before: Callable[[], None] = lambda: None
+        self.held: dict[str, list[list[int]]] = {}
+        self.asked: list[str] = []
+        self.about: list[tuple[int, str, bytes]] = []
+        self.break_after: int | None = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -114,6 +119,9 @@ class Intake:
 
             def do_PUT(self) -> None:
                 outer.take(self)
+
+            def do_GET(self) -> None:
+                outer.tell(self)
 
             def log_message(self, *_arguments) -> None: ...
 
@@ -126,6 +134,11 @@ class Intake:
 
     def take(self, request: BaseHTTPRequestHandler) -> None:
         self.before()
+        if self.break_after is not None:
+            request.rfile.read(self.break_after)
+            self.break_after, request.close_connection = None, True
+            request.connection.shutdown(socket.SHUT_RDWR)
+            return
         body = request.rfile.read(int(request.headers["Content-Length"]))
         self.requests.append((request.path, len(body)))
         self.subjects.add(dict(pair[0] for pair in request.connection.getpeercert()["subject"])["commonName"])
@@ -138,6 +151,17 @@ class Intake:
             file = self.files.setdefault(track, bytearray())
             file.extend(bytes(max(offset + len(body) - len(file), 0)))
             file[offset : offset + len(body)] = body
+        self.answer(request, status, kind, answer)
+
+    def tell(self, request: BaseHTTPRequestHandler) -> None:
+        """What is held of a recording."""
+        recording = request.path.rpartition("/")[2]
+        self.asked.append(recording)
+        tracks = [{"track": track, "held": ranges} for track, ranges in self.held.items()]
+        said = json.dumps({"device": "x", "recording": recording, "state": "stopped", "tracks": tracks}).encode()
+        self.answer(request, *(self.about.pop(0) if self.about else (200, "application/json", said)))
+
+    def answer(self, request: BaseHTTPRequestHandler, status: int, kind: str, answer: bytes) -> None:
         request.send_response(status)
         request.send_header("Content-Type", kind)
         request.send_header("Content-Length", str(len(answer)))
@@ -274,6 +298,99 @@ def test_no_server_is_no_answer(bench, authority, free_port):
     bench.disk.add(1_000)
     assert bench.uploader.step() == "failed 1"
     assert "PUT" in bench.uploader.last_error
+
+
+def test_a_request_that_broke_off_goes_on_where_the_server_has_got_to(bench, intake):
+    """The server keeps each whole fragment that has come; only what the break tore is sent twice."""
+    pieces = [bench.disk.add(100_000) for _ in range(20)]
+    intake.break_after, intake.held = 730_000, {"front": [[0, 7]]}
+    assert bench.uploader.step() == "failed 20"
+    assert bench.uploader.step() == ""
+    bench.now += SECOND
+    assert bench.uploader.step() == "sent 13"
+    assert intake.asked == [RECORDING]
+    assert intake.requests == [(f"{path()}/700000", 1_300_000)]
+    assert not bench.disk.waiting
+    assert bench.uploader.sent_bytes == sum(one.bytes for one in pieces)
+
+
+def test_a_lost_answer_costs_no_second_request(bench, intake):
+    bench.disk.add(100_000)
+    intake.break_after, intake.held = 100_000, {"front": [[0, 1]]}
+    assert bench.uploader.step() == "failed 1"
+    bench.now += SECOND
+    assert bench.uploader.step() == ""
+    assert not bench.disk.waiting
+    assert (intake.asked, intake.requests) == ([RECORDING], [])
+    assert (bench.uploader.handed_bytes, bench.uploader.sent_bytes) == (100_000, 100_000)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, "application/problem+json", b"{}"),
+        (404, "text/html", b"<html>no such page</html>"),
+        (200, "text/html", b"<html>Welcome to the hotel's network</html>"),
+        (200, "application/json", b'{"recording": "01HZY0000000000000000000CD", "tracks": []}'),
+        (200, "application/json", b'{"recording": "01HZY0000000000000000000AB", "tracks": [{"track": "front", "held": [1]}]}'),
+        (200, "application/json", b'{"recording": "01HZY0000000000000000000AB", "tracks": {"front": 1}}'),
+    ],
+)
+def test_nothing_goes_before_the_doubt_is_settled(bench, intake, answer):
+    bench.disk.add(100_000)
+    intake.break_after, intake.about = 10, [answer]
+    assert bench.uploader.step() == "failed 1"
+    bench.now += SECOND
+    assert bench.uploader.step() == "no answer"
+    assert intake.requests == []
+    assert bench.uploader.step() == ""
+    bench.now += 2 * SECOND
+    assert bench.uploader.step() == "sent 1"
+
+
+def test_a_catalogue_that_does_not_know_the_recording_yet_says_nothing(bench, intake):
+    bench.disk.add(100_000)
+    intake.break_after, intake.about = 10, [(404, "application/problem+json", b'{"type": "urn:zhilu:not-found"}')]
+    assert bench.uploader.step() == "failed 1"
+    bench.now += SECOND
+    assert bench.uploader.step() == "sent 1"
+
+
+def test_what_the_server_has_lost_goes_again(bench, intake):
+    """It said 201, and was restored from a copy of before: no receipt comes, so it is asked."""
+    pieces = [bench.disk.add(1_000) for _ in range(5)]
+    bench.until_idle()
+    assert not bench.disk.waiting
+    bench.disk.stopped = [RECORDING]
+    intake.held = {"front": [[0, 2], [4, 5]]}
+    for wait_s in (5, 60):
+        assert bench.uploader.step() == ""
+        assert intake.asked == []
+        bench.now += wait_s * SECOND
+    assert bench.uploader.step() == "sent 2"
+    assert intake.requests[-1] == (f"{path()}/2000", 2_000)
+    assert not bench.disk.waiting
+    assert len(pieces) == 5
+
+
+def test_a_recording_that_is_whole_at_the_server_is_asked_for_less_and_less(bench, intake):
+    bench.disk.add(1_000)
+    bench.until_idle()
+    bench.disk.stopped, intake.held = [RECORDING], {"front": [[0, 1]]}
+    when = []
+    while bench.now < 4 * 3_600 * SECOND:
+        asked = len(intake.asked)
+        assert bench.uploader.step() == ""
+        if len(intake.asked) > asked:
+            when.append(bench.now // SECOND)
+        bench.now += 30 * SECOND
+    assert [b - a for a, b in itertools.pairwise(when[:5])] == [120, 240, 480, 960]
+    assert max(b - a for a, b in itertools.pairwise(when)) <= 3_630
+    bench.disk.stopped = []
+    bench.now += 7_200 * SECOND
+    asked = len(intake.asked)
+    assert bench.uploader.step() == ""
+    assert len(intake.asked) == asked
 
 
 def test_not_yet_holds_back_one_track_and_no_other(bench, intake):
