@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -33,6 +33,21 @@ def deployment(tmp_path) -> Iterator[Deployment]:
         settings_with(made, media={"reserve_bytes": 0}, ledger={"anchor_s": 1}, ingest={"park_ms": 0})
         with Mosquitto(made):
             yield made
+
+
+@pytest.fixture
+def start(deployment) -> Iterator[Callable[[], ServerProcess]]:
+    """Start the server; whatever runs at the end of the test is ended."""
+    made: list[ServerProcess] = []
+
+    def server() -> ServerProcess:
+        made.append(ServerProcess(deployment))
+        return made[-1].ready()
+
+    yield server
+    for one in made:
+        if one.process.poll() is None:
+            one.kill()
 
 
 class Sender:
@@ -108,10 +123,10 @@ def check_handshake(sender: Sender, server: ServerProcess) -> None:
             first = batch.size
 
 
-def test_nothing_that_was_cosigned_is_ever_missing(deployment, tmp_path):
+def test_nothing_that_was_cosigned_is_ever_missing(deployment, start, tmp_path):
     folders = [devices.enrol(deployment, f"DSJ-000000{n}", tmp_path / f"device-{n}").folder for n in (1, 2, 3)]
     senders = [Sender(Connected(deployment, folder)) for folder in folders]
-    server = ServerProcess(deployment).ready()
+    server = start()
     for number in range(ROUNDS):
         heard = senders[0].connected.cosigned_size()
         for sender in senders:
@@ -126,7 +141,7 @@ def test_nothing_that_was_cosigned_is_ever_missing(deployment, tmp_path):
             upload.join()
         else:
             server.kill()
-        server = ServerProcess(deployment).ready()
+        server = start()
     for sender in senders:
         while sender.recording is not None:
             sender.grow()

@@ -35,9 +35,13 @@ def deployment(tmp_path_factory) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="module")
 def server(deployment) -> Iterator[ServerProcess]:
-    running = ServerProcess(deployment).ready()
-    yield running
-    assert running.stop() == 0
+    running = ServerProcess(deployment)
+    try:
+        yield running.ready()
+        assert running.stop() == 0
+    finally:
+        if running.process.poll() is None:
+            running.kill()
 
 
 @pytest.fixture(scope="module")
