@@ -53,7 +53,9 @@ def encode(count: int, is_key: Callable[[int], bool]) -> Clip:
     context.time_base, context.framerate = MICROSECONDS, Fraction(RATE)
     context.flags |= Flags.global_header
     context.options = {
-        "preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1",
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "forced-idr": "1",
         "x264-params": "keyint=9999:scenecut=0:open-gop=0:bframes=0:threads=1",
     }
     context.open()
@@ -191,7 +193,8 @@ class World:
 
     def fragments(self, track: str, recording: str | None = None) -> list[FragmentMade]:
         return [
-            event for event in self.events
+            event
+            for event in self.events
             if isinstance(event, FragmentMade) and event.track == track and recording in (None, event.recording)
         ]
 

@@ -147,7 +147,8 @@ def test_sound_never_goes_back_and_all_that_is_missing_is_told(pauses):
 
 
 @pytest.mark.parametrize(
-    ("format_", "says"), [(AudioFormat(RATE, 6, "array"), "1 or 2 channels, got 6"), (AudioFormat(1_000, 1, "toy"), "1000")],
+    ("format_", "says"),
+    [(AudioFormat(RATE, 6, "array"), "1 or 2 channels, got 6"), (AudioFormat(1_000, 1, "toy"), "1000")],
 )
 def test_what_can_not_be_encoded_is_refused(format_, says):
     with pytest.raises(SoundError, match=says):

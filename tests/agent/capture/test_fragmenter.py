@@ -136,9 +136,7 @@ def test_frames_out_of_order_keep_their_times(clip):
             frame.pts, frame.time_base = EPOCH_US + number * 1_000_000 // 30, context.time_base
         packets += context.encode(frame)
     format_ = VideoFormat(320, 180, 30, bytes(context.extradata or b""), "camera of the test")
-    frames = [
-        Picture(VideoPacket(bytes(packet), packet.pts or 0, packet.dts or 0, packet.is_keyframe), format_) for packet in packets
-    ]
+    frames = [Picture(VideoPacket(bytes(packet), packet.pts or 0, packet.dts or 0, packet.is_keyframe), format_) for packet in packets]
     assert any(frame.packet.dts_us < frame.packet.pts_us for frame in frames)
     _, early, rest = mux(frames, frames[0], None)
     assert frames[0].packet.dts_us < EPOCH_US

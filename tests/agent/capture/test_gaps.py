@@ -74,8 +74,13 @@ def test_frames_and_holes_together_account_for_all_of_the_time(pattern, late):
 
 
 @given(
-    st.lists(st.one_of(st.tuples(st.just("sample"), st.integers(0, 3_000_000), st.integers(0, 500_000)), st.tuples(
-        st.sampled_from(["idle", "close"]), st.integers(0, 30_000_000), st.just(0))), max_size=60),
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("sample"), st.integers(0, 3_000_000), st.integers(0, 500_000)),
+            st.tuples(st.sampled_from(["idle", "close"]), st.integers(0, 30_000_000), st.just(0)),
+        ),
+        max_size=60,
+    ),
 )
 def test_holes_never_overlap_whatever_comes(calls):
     seen, now_us, holes = watch(), 0, []

@@ -205,9 +205,7 @@ def test_a_muxer_that_refuses_begins_another_track_and_tells_what_is_missing(mak
     assert world.alarms() == ["encoder-fault"]
     assert [track.track for track in world.tracks()] == ["front", "front-2"]
     end_ms = world.fragments("front")[-1].pts_ms + world.fragments("front")[-1].duration_ms
-    assert ("front", end_ms, world.fragments("front-2")[1].pts_ms - end_ms, "encoder") in [
-        ("front", *gap[1:]) for gap in world.gaps()
-    ]
+    assert ("front", end_ms, world.fragments("front-2")[1].pts_ms - end_ms, "encoder") in [("front", *gap[1:]) for gap in world.gaps()]
     assert decode(world.file("front-2")).flashes
 
 

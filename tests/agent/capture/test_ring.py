@@ -25,7 +25,9 @@ def sound(up_us, size=20):
 
 
 @given(
-    st.lists(st.tuples(st.booleans(), st.integers(1, 400)), max_size=300), st.sampled_from([0, 1, 3, 10]), st.sampled_from([2_000, 10**9]),
+    st.lists(st.tuples(st.booleans(), st.integers(1, 400)), max_size=300),
+    st.sampled_from([0, 1, 3, 10]),
+    st.sampled_from([2_000, 10**9]),
 )
 def test_it_begins_with_a_key_frame_and_holds_the_seconds_it_can(frames, seconds, max_bytes):
     ring = Ring(seconds * SECOND, max_bytes)

@@ -18,6 +18,7 @@ from hal.errors import DeviceFault, DeviceMissing, SignalLost
 
 WAIT_S = 60
 
+
 class Gate:
     """Lets a test wait until something is true of what another thread does."""
 

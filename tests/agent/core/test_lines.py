@@ -3,6 +3,7 @@
 import json
 import math
 from base64 import urlsafe_b64encode
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -134,7 +135,7 @@ def test_what_can_not_be_written():
 
 
 def test_lines_are_written_as_deep_as_they_are_read():
-    deep = 1
+    deep: Any = 1
     for _ in range(lines.MAX_DEPTH - 1):
         deep = [deep]
     assert lines.read(lines.write({"a": deep})) == {"a": deep}
@@ -149,7 +150,7 @@ def test_a_salt_is_base64url_without_padding(random16):
 
 
 SALT = "A" * 22
-WHOLE = {
+WHOLE: dict[str, dict[str, Any]] = {
     "fragment": {
         "recording": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "n": 3,

@@ -66,12 +66,12 @@ def test_bad_batches_are_refused_with_their_reason(payload, reason):
     | st.tuples(st.integers(0, len(WHOLE)), st.binary(max_size=4)).map(lambda t: WHOLE[: t[0]] + t[1] + WHOLE[t[0] :])
 )
 def test_any_bytes_are_a_batch_or_refused(payload):
+    refused_for: str | None = None
     try:
         batch = wire.decode_batch(payload)
     except WireError as e:
         refused_for = e.reason
     else:
-        refused_for = None
         assert wire.encode_batch(batch.first, batch.lines, batch.note) == payload
     assert refused_for in (None, *wire.REASONS)
 
