@@ -21,6 +21,12 @@ class Receipts:
         self.folder = folder
         self._files = files
 
+    def settle(self) -> None:
+        """Make durable what a killed process left: media go on the proof of a receipt, so it must not vanish after them."""
+        with disk("list receipts", self.folder):
+            if self._files.list(self.folder):
+                self._files.sync_folder(self.folder)
+
     def keep(self, recording: str, proof: str) -> None:
         """Keep a receipt, durably."""
         path = self._path(recording)

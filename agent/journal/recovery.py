@@ -93,7 +93,7 @@ def recover(folder: Path, origin: str, signer: Signer, files: Files, media: Medi
     """
     with disk("recover", folder):
         files.make_folder(folder)
-        settle.journal(files, folder, media.folder)
+        settle.journal(files, folder)
         _finish_splice(folder, origin, signer, files)
         findings = aside.Findings.load(files, folder)
         shelf = aside.Aside(folder, files)

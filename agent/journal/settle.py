@@ -16,21 +16,22 @@ from agent.journal.errors import disk
 from hal.contracts import Files
 
 
-def journal(files: Files, folder: Path, media: Path) -> None:
-    """The newest lines, the checkpoints, and every name on the way to them and to the media."""
+def journal(files: Files, folder: Path) -> None:
+    """The newest lines, the checkpoints, and every name from the state folder down to them.
+
+    The state folder holds the names of the other folders too: whoever fills them finds them there, and can't know that their
+    names are not durable.
+    """
     present = files.list(folder)
-    for name in [segments.path(folder, first).name for first in segments.firsts(files, folder)[-1:]] + [NAME]:
+    for name in (*(segments.path(folder, first).name for first in segments.firsts(files, folder)[-1:]), NAME):
         if name in present:
             files.sync(folder / name)
-    state = folder.parent.parent
-    for one in (folder, folder.parent, state, media):
-        if one == folder or files.list(one):
-            files.sync_folder(one)
+    for one in (folder, folder.parent, folder.parent.parent):
+        files.sync_folder(one)
 
 
 def track(files: Files, path: Path) -> None:
-    """A track file, and the names that lead to it."""
+    """A track file and its name; its folder's name was made durable before the first byte was written."""
     with disk("make durable", path):
         files.sync(path)
         files.sync_folder(path.parent)
-        files.sync_folder(path.parent.parent)

@@ -78,6 +78,7 @@ def open_evidence(
         if not recovered.journal.size:
             scribe.enrol(enrolment.vkey, enrolment.certificate, previous)
         announce(scribe, recovered, health.software(), health.hardware())
+    receipts.settle()
     index = Index.open(state / "buffer.sqlite", recovered.journal, media, receipts.recordings)
     scribe.on_durable = _taken(index, changed)
     return Evidence(enrolment, signer, scribe, media, receipts, index, recovered.unfinished, recovered.tampered)
