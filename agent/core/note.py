@@ -73,7 +73,7 @@ def unbase64(word: str, length: "int | None" = None) -> bytes:
 
 def decimal(word: str) -> int:
     """A number below 2**63 in ASCII digits without leading zeroes."""
-    if not 1 <= len(word) <= 19 or any(c not in "0123456789" for c in word) or (word[0] == "0" and word != "0"):
+    if not 1 <= len(word) <= 19 or word.strip("0123456789") or (word[0] == "0" and word != "0"):
         raise NoteError("not a decimal number: %s" % word[:40])
     number = int(word)
     if number >= MAX_SIZE:
