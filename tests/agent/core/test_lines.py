@@ -189,6 +189,16 @@ def test_members_and_kinds_that_are_not_known_are_ignored():
         lines.meaning(lines.build("hologram", 5, None, SALT, {}))
 
 
+@pytest.mark.parametrize("wrong", ["1", True, [], {}])
+def test_a_kind_that_is_not_known_is_counted_like_every_other(wrong):
+    assert lines.meaning(lines.build("hologram", 5, 6, SALT, {"recording": "R", "n": 1}))["n"] == 1
+    with pytest.raises(LineError, match="a hologram line: n is of the wrong type"):
+        lines.meaning(lines.build("hologram", 5, 6, SALT, {"recording": "R", "n": wrong}))
+    if not isinstance(wrong, str):
+        with pytest.raises(LineError, match="a hologram line: recording is of the wrong type"):
+            lines.meaning(lines.build("hologram", 5, 6, SALT, {"recording": wrong}))
+
+
 def test_the_members_stand_in_their_order_and_absent_ones_are_left_out():
     line = lines.build("mark", 5, 6, SALT, [("recording", "R"), ("n", 1), ("label", "重点"), ("by", None)])
     assert line == f'{{"at":5,"up":6,"kind":"mark","recording":"R","n":1,"label":"重点","salt":"{SALT}"}}'.encode()

@@ -201,6 +201,10 @@ def no_json_at_all(d: Device) -> None:
     _spoiled(d, lambda line: b"\xff" + line)
 
 
+def a_count_that_is_no_number_in_a_kind_of_later(d: Device) -> None:
+    _spoiled(d, lambda line: line.replace(b'"kind":"mark"', b'"kind":"hologram"').replace(b'"n":6', b'"n":"six"'))
+
+
 LIES = [
     (no_stop, "incomplete", "the stop line is not there"),
     (totals_too_small, "tampered", "the stop line"),
@@ -233,7 +237,9 @@ def test_what_is_signed_must_hold_together(story, verdict, place, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "story", [a_name_twice, a_float, a_number_beyond_2_to_53, a_member_missing, no_json_at_all], ids=lambda s: s.__name__
+    "story",
+    [a_name_twice, a_float, a_number_beyond_2_to_53, a_member_missing, no_json_at_all, a_count_that_is_no_number_in_a_kind_of_later],
+    ids=lambda s: s.__name__,
 )
 def test_a_line_without_meaning_says_nothing_and_is_missing(story, tmp_path):
     report = tell(story, tmp_path / "package")
