@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from simulators.network import Lines
+
 AGENT = ("agent", "run")
 """What `python -m` is given: the recorder's agent."""
 
@@ -48,14 +50,17 @@ DARK: dict[str, Any] = {"lamp": "off", "sound": "", "vibration": "", "screen": [
 class Host:
     """A virtual recorder; `start` first, `close` at the end. Everything happens in one event loop."""
 
-    def __init__(self, state: Path, *, direct: bool = False, console: str = "", agent: Sequence[str] = AGENT) -> None:
+    def __init__(
+        self, state: Path, *, direct: bool = False, console: str = "", agent: Sequence[str] = AGENT, lines: Lines | None = None
+    ) -> None:
+        """`direct`: no network switch; `lines`: those that it shares with other recorders."""
         self.folder = state
         self._command = tuple(agent)
         self._console = console
         self.settings = _read(state / "settings.toml")
         self.name = str(_table(self.settings, "overlay").get("device_number") or state.name)
         self.gestures = {action: _table(self.settings, "buttons").get(action, usual) for action, usual in DEFAULT_GESTURES.items()}
-        self.network = Network({} if direct else _upstreams(self.settings))
+        self.network = Network({} if direct else _upstreams(self.settings), lines)
         self.weather = "clear"
         self.world = World(state / "world.sock", self._hear)
         self.signal = dict(DARK)

@@ -25,8 +25,8 @@ CONNECT_WITHIN_S = 10.0
 SLOW_BUFFER_BYTES = 16_384
 """Of a socket on a line that is limited: what waits, waits at its sender, as before a slow modem, and not in here."""
 
-IN_FLIGHT = 64
-"""Pieces of one direction that may be under way while they are held back."""
+IN_FLIGHT = 4
+"""Pieces of one direction that may be under way while they are held back: a window of 64 KiB, as TCP has on such a way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,8 @@ class Relay:
             if self.weather.hold_ms:
                 await asyncio.sleep(self._chance.random() * self.weather.hold_ms / 1_000)
             await self._lead(reader, writer)
+        except asyncio.CancelledError:
+            pass  # switched off: asyncio's streams would report a cancelled connection as an error of theirs
         finally:
             self._open.discard(writer)
             _reset(writer)

@@ -4,6 +4,7 @@ Rules:
 - What may go and in which order is the buffer's answer (marked first, then oldest); nothing goes before its line is cosigned.
 - Success is 201 or 200 with the server's own JSON answer and nothing else; 409 means "not yet" for that track; 422 means that
   bytes and line differ; anything else (401, 403, 5xx, a redirect, a page of a proxy) is failure and waits, with jitter.
+- Each request without an answer halves the next ones, each success doubles them again: what a bad line costs stays small.
 - Before anything goes again of a recording whose request broke off, the server is asked what it has got of it (`doubts`).
 - Every fragment is hashed before it goes: damage on our own disk is found here, told to the journal, and not sent.
 - What the server refuses for good is told once and put aside for a while: it is never tried in a hot loop.
@@ -38,6 +39,9 @@ PIECE_BYTES = 16_384
 
 LOOK_AHEAD = 512
 """Fragments that are looked at in one step: more than the largest request holds at any usual bit rate."""
+
+LEAST_BYTES = 65_536
+"""A request is not made smaller than this; it never is smaller than one fragment."""
 
 NOT_YET_US = 3_000_000
 ASIDE_US = 600_000_000
@@ -106,6 +110,7 @@ class Uploader:
         self._pool = around.pool(settings.parallel)
         self._doubts = Doubts(https, settings.device, waiting, self._up_us, settings.receipt_us)
         self._backoff = Backoff(settings.first_ms, settings.max_ms)
+        self._target = settings.target_bytes
         self._not_before_us = 0
         self._held_back: dict[tuple[str, str], int] = {}
         self._aside: dict[tuple[str, str, int], int] = {}
@@ -175,8 +180,9 @@ class Uploader:
         def since(one: Fragment) -> int:
             return now - self._seen[_key(one)] if one.recording == running else settings.gather_us
 
-        groups = requests(pending, settings.target_bytes)
-        return [group for group in groups if ripe(group, settings.least_bytes, since, settings.gather_us)]
+        groups = requests(pending, self._target)
+        least = min(settings.least_bytes, self._target // 2)
+        return [group for group in groups if ripe(group, least, since, settings.gather_us)]
 
     def _may_go(self, one: Fragment, now: int) -> bool:
         return self._held_back.get((one.recording, one.track), 0) <= now and self._aside.get(_key(one), 0) <= now
@@ -239,6 +245,7 @@ class Uploader:
         first, now = result.fragments[0], self._up_us()
         if result.outcome == "sent":
             self._waiting.sent(result.fragments)
+            self._target = min(self._target * 2, self._settings.target_bytes)
             self.sent_bytes += sum(one.bytes for one in result.fragments)
             return
         self.failures += 1
@@ -249,6 +256,8 @@ class Uploader:
         )
         if result.doubtful:
             self._doubts.broke(first.recording)
+        if result.outcome == "failed":
+            self._target = max(self._target // 2, LEAST_BYTES)
         if result.outcome == "damaged":
             self._told.damaged(first, result.detail)
         elif result.outcome == "mismatch":

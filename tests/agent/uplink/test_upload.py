@@ -136,6 +136,23 @@ def test_a_request_that_broke_off_goes_on_where_the_server_has_got_to(bench, int
     assert bench.uploader.sent_bytes == sum(one.bytes for one in pieces)
 
 
+def test_requests_become_smaller_on_a_line_that_breaks_and_larger_again(bench, intake):
+    bench.make(parallel=1)
+    for _ in range(100):
+        bench.disk.add(100_000)
+    for _ in range(8):
+        intake.break_after, intake.about = 10, [(404, "application/problem+json", b'{"type": "urn:zhilu:not-found"}')]
+        bench.now += 60 * SECOND
+        assert "failed" in bench.uploader.step()
+    intake.about = [(404, "application/problem+json", b'{"type": "urn:zhilu:not-found"}')]
+    bench.now += 60 * SECOND
+    bench.until_idle()
+    lengths = [length for _, length in intake.requests]
+    assert lengths[:2] == [100_000, 100_000]  # never smaller than a fragment
+    assert max(lengths) > 2 * MIB
+    assert not bench.disk.waiting
+
+
 def test_a_lost_answer_costs_no_second_request(bench, intake):
     bench.disk.add(100_000)
     intake.break_after, intake.held = 100_000, {"front": [[0, 1]]}
