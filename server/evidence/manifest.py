@@ -73,10 +73,10 @@ def _hold(check: Check, bag: Bag, rows: dict[str, str], manifest: str, there: li
             check.tampered(name, "a file that the format does not know")
         elif name not in rows:
             check.tampered(name, f"not listed in {manifest}")
-    hashed, buffer = 0, memoryview(bytearray(PIECE))
+    hashed, buffer, faulty = 0, memoryview(bytearray(PIECE)), {place for place, _ in bag.faults}
     for name, digest in rows.items():
         if name not in bag.files:
-            if not any(place == name for place, _ in bag.faults):
+            if name not in faulty:
                 check.incomplete(name, f"listed in {manifest} and not there")
         elif media_too or not MEDIA.fullmatch(name):
             hashed += 1

@@ -134,8 +134,9 @@ def _cut(check: Check, bag: Bag, claimed: Track, track: TrackLines | None) -> li
 def _check_left(check: Check, bag: Bag, claims: Claims, tracks: dict[str, TrackLines]) -> None:
     """Fragments that lines name and nobody holds; media files that nobody claims."""
     claimed = {t.name: t for t in claims.tracks}
+    files = {t.file for t in claims.tracks if t.held}
     for name in bag.files:
-        if name.startswith("data/media/") and name not in {t.file for t in claims.tracks if t.held}:
+        if name.startswith("data/media/") and name not in files:
             check.tampered(name, "recording.json does not claim this file")
     for track in tracks.values():
         if track.begun is None:

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from typing import Any
 
 from server.evidence.claims import Claims
@@ -79,9 +80,10 @@ def check_gaps(check: Check, claims: Claims, recording: Recording, tracks: dict[
     for track in tracks.values():
         playable = [track.fragments[seq] for seq in sorted(track.fragments) if seq > 0]
         media_ms = max(media_ms, sum(m["duration"] for m in playable))
+        spans = _merged(stated.get(track.name, []))
         for before, after in zip(playable, playable[1:]):  # noqa: B905, RUF007 — Python 3.9
             if after["seq"] == before["seq"] + 1:
-                _between(check, track.name, before, after, stated.get(track.name, []))
+                _between(check, track.name, before, after, spans)
     if not claims.part:
         _check_followers(check, tracks, stated)
     lost = sum(max(gap["lost"], 0) for gap in gaps)
@@ -114,21 +116,30 @@ def _check_followers(check: Check, tracks: dict[str, TrackLines], stated: dict[s
             continue
         end = max(m["pts"] + m["duration"] for m in before.fragments.values())
         begin = min((m["pts"] for m in track.fragments.values() if m["seq"] > 0), default=end)
-        gaps = stated.get(name, []) + stated.get(before.name, [])
+        gaps = _merged(stated.get(name, []) + stated.get(before.name, []))
         if begin - end - _covered(end, begin, gaps) > BETWEEN_TRACKS_MS:
             check.incomplete(
                 f"track {name}", f"{begin - end} ms are missing behind {before.name} (from {span(end)}), and no gap line says so"
             )
 
 
-def _covered(first: int, end: int, gaps: list[tuple[int, int]]) -> int:
-    """How much of [first, end) the stated gaps cover, each counted once."""
-    total, at = 0, first
-    for gap_first, gap_end in sorted(gaps):
-        low, high = max(gap_first, at), min(gap_end, end)
-        if high > low:
-            total += high - low
-            at = high
+def _merged(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The stated gaps in order, those that meet as one: so each moment is counted once."""
+    merged: list[tuple[int, int]] = []
+    for first, end in sorted(gaps):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((first, end))
+    return merged
+
+
+def _covered(first: int, end: int, merged: list[tuple[int, int]]) -> int:
+    """How much of [first, end) the stated gaps cover."""
+    total, at = 0, max(bisect_right(merged, (first, first)) - 1, 0)
+    while at < len(merged) and merged[at][0] < end:
+        total += max(min(merged[at][1], end) - max(merged[at][0], first), 0)
+        at += 1
     return total
 
 

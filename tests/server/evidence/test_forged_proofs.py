@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core import note
+from agent.core import lines, merkle, note
 from server.evidence.excerpt import Stretch
 from tests.server.evidence.conftest import export, scene
 from tests.server.evidence.forge import CLAIMS, PROOF, Forger, Table, judge
@@ -156,6 +156,19 @@ def custody_of_another_recording(f: Forger) -> None:
 @forgery("incomplete", "data/custody/1.tlog-proof")
 def a_custody_proof_left_out(f: Forger) -> None:
     f.remove("data/custody/1.tlog-proof")
+
+
+@forgery("untrusted", "data/custody/1.tlog-proof")
+def custody_of_a_strangers_ledger_with_its_beginning_left_out(f: Forger) -> None:
+    rows = [{**lines.read(row), "by": "nobody"} for row in f.read("data/custody.jsonl").splitlines()[1:]]
+    told = [lines.write(list(row.items())) for row in rows]
+    leaves = [merkle.leaf_hash(line) for line in told]
+    signed = STRANGE_LEDGER.signed(note.checkpoint(STRANGE_LEDGER.name, len(told), merkle.root_of(leaves)))
+    f.remove("data/custody/0.tlog-proof")
+    f.write("data/custody.jsonl", b"".join(line + b"\n" for line in told))
+    for i, (row, line) in enumerate(zip(rows, told, strict=True)):
+        proof = merkle.inclusion(merkle.from_leaves(leaves), i, len(leaves))
+        f.write(f"data/custody/{row['c']}.tlog-proof", note.tlog_proof(i, proof, signed, line))
 
 
 @forgery("tampered", "data/custody/7.tlog-proof")

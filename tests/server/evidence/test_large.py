@@ -1,0 +1,67 @@
+"""Packages that are made to keep a verifier busy: what grows with the square of their size would take days here."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.evidence.bag import Bag
+from server.evidence.checks.fragments import TrackLines
+from server.evidence.checks.journal import Line
+from server.evidence.checks.sequence import Recording
+from server.evidence.checks.timeline import _covered, _merged, check_gaps
+from server.evidence.claims import Claims
+from server.evidence.manifest import BAGIT, MANIFEST, TAG_MANIFEST, check_bag
+from server.evidence.verdict import Check
+
+MANY = 100_000
+RECORDING = "01JD8Z3V9M5Q7R2T4W6Y8A0C1E"
+
+
+class MemoryBag(Bag):
+    """A package without a disk."""
+
+    def __init__(self, content: dict[str, bytes]) -> None:
+        super().__init__("memory")
+        self._content = content
+        for name, data in content.items():
+            self.add(name, len(data))
+
+    def open(self, name: str) -> io.BytesIO:
+        return io.BytesIO(self._content[name])
+
+
+def test_as_many_faults_as_rows_that_miss_their_file():
+    rows = "".join(f"{'0' * 64}  data/custody/{i}.tlog-proof\n" for i in range(MANY)).encode()
+    bag = MemoryBag({"bagit.txt": BAGIT.encode(), MANIFEST: rows, TAG_MANIFEST: b"0" * 64 + b"  bagit.txt\n"})
+    for i in range(MANY):
+        bag.fault(f"data/{i} {i}", "a name that no file of a package has")
+    check = Check("files")
+    check_bag(check, bag, media_too=False)
+    assert check.verdict == "tampered"
+    assert check.count > 2 * MANY
+
+
+def test_as_many_gaps_as_fragments():
+    def line(index: int, **members: Any) -> Line:
+        return Line(index, b"", b"", {"recording": RECORDING, "n": index, "track": "front", **members})
+
+    # A second of media, a second that is stated to be lost: a hundred thousand times.
+    gaps = [line(i, kind="gap", **{"from": 2000 * i + 1000}, lost=1000, reason="camera") for i in range(MANY)]
+    fragments = {i + 1: {"seq": i + 1, "pts": 2000 * i, "duration": 1000} for i in range(MANY)}
+    claims = Claims("example.gov/D/1", "example.gov", "D", RECORDING, part=False, tracks=())
+    check = Check("gaps")
+    check_gaps(check, claims, Recording(lines=gaps), {"front": TrackLines("front", {}, fragments)})
+    assert (check.verdict, check.figures["lost_ms"]) == ("intact", 1000 * MANY)
+
+
+SPANS = st.lists(st.tuples(st.integers(-20, 60), st.integers(0, 30)).map(lambda p: (p[0], p[0] + p[1])), max_size=12)
+
+
+@given(SPANS, st.integers(-10, 50), st.integers(0, 40))
+def test_each_moment_is_covered_once(gaps, first, length):
+    moments = {at for low, high in gaps for at in range(low, high)}
+    assert _covered(first, first + length, _merged(gaps)) == len(moments & set(range(first, first + length)))
