@@ -87,11 +87,15 @@ class Ledger(Section):
 
 
 class Media(Section):
-    """Limits of the media intake: one request, one fragment, and the space that is never filled."""
+    """Limits of the media intake: one request, one fragment, the space that is never filled, and how long a sender may be silent.
+
+    `idle_s`: at 1 kbit/s a TLS record takes more than two minutes.
+    """
 
     request_bytes: int = Field(64 * MIB, ge=MIB)
     fragment_bytes: int = Field(16 * MIB, ge=65536)
     reserve_bytes: int = Field(256 * MIB, ge=0)
+    idle_s: int = Field(180, ge=1, le=3600)
 
 
 class Settings(Section):

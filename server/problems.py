@@ -30,6 +30,7 @@ TABLE = {
     "unknown-origin": (404, "The ledger lists no such journal"),
     "no-checkpoint": (404, "Nothing of this journal was cosigned yet"),
     "method": (405, "This can't be done here"),
+    "silent": (408, "The sender has gone silent"),
     "not-named": (409, "No cosigned line names these bytes yet"),
     "not-exportable": (409, "There is nothing that a package could prove yet"),
     "not-held": (409, "These bytes are not here yet"),

@@ -27,6 +27,13 @@ log = logging.getLogger(__name__)
 GRACE_S = 5
 """How long requests that run are let finish."""
 MAX_CONNECTIONS = 4096
+KEEPALIVE = (
+    ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), 60),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 15),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 4),
+)
+"""Devices vanish without a word, and each leaves a connection behind: the kernel ends it after two minutes (tcp(7))."""
 
 
 class Server(uvicorn.Server):
@@ -100,6 +107,8 @@ def _bound(name: str, host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as made:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for option, value in KEEPALIVE:
+            made.setsockopt(*option, value)
         try:
             made.bind((host, port))
         except OSError as e:

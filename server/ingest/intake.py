@@ -81,8 +81,9 @@ class Upload:
             raise Problem("bad-request", "expected at least one fragment, got no bytes")
 
     def settle(self) -> int:
-        """Make what was written durable and say so in the catalogue; how many fragments are new."""
+        """Make what was written durable and say so in the catalogue; how many fragments are new. More may follow."""
         self._stack.close()
+        self._descriptor = None
         written, self._written = self._written, []
         if written:
             self._services.catalogue_writer.call(lambda transaction: holding.hold(transaction, self._track.id, written))

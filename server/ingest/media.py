@@ -1,6 +1,9 @@
 """The media intake over HTTP: devices put whole fragments, and ask what is held.
 
-201 stored, 200 held already, 409 no cosigned line names these bytes yet, 413, 422 naming the fragment that does not match, 507.
+201 stored, 200 held already, 408, 409 no cosigned line names these bytes yet, 413, 422 naming the fragment that does not match, 507.
+
+A request that takes long is made durable bit by bit, and one whose sender has gone silent ends: what was checked counts either way,
+and who asks what is held hears of it.
 """
 
 from __future__ import annotations
@@ -10,13 +13,14 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
+from server.config import Media
 from server.errors import Unknown
 from server.ingest.indexer import Indexer
 from server.ingest.intake import Upload
@@ -27,6 +31,8 @@ from server.tls import own_device
 
 CHUNK = 1 << 20
 """Bytes that are gathered before a thread is asked to hash and write them."""
+SETTLE_S = 5.0
+"""How long fragments of a request that goes on may wait to be durable."""
 INDEX_WAIT_S = 5.0
 INDEX_LOOK_S = 0.02
 DIGESTS: dict[str, Callable[[], Any]] = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
@@ -55,7 +61,7 @@ def router(services: Services, indexer: Indexer) -> APIRouter:
             raise Problem("too-large", f"a request brings at most {limit} bytes, got {length[:40]}")
         digests = content_digest(request.headers.get("content-digest"))
         upload = await begin(services, indexer, device, recording, track, offset)
-        new = await _receive(request, upload, limit, digests, indexer)
+        new = await _receive(request, upload, services.settings.media, digests, indexer)
         first, last = upload.checked[0], upload.checked[-1]
         answer = {"track": track, "first": first.seq, "end": last.seq + 1, "bytes": last.offset + last.bytes - first.offset, "stored": new}
         return JSONResponse(answer, 201 if new else 200)
@@ -63,14 +69,17 @@ def router(services: Services, indexer: Indexer) -> APIRouter:
     return made
 
 
-async def _receive(request: Request, upload: Upload, limit: int, digests: list[tuple[Any, bytes]], indexer: Indexer) -> int:
+async def _receive(request: Request, upload: Upload, limits: Media, digests: list[tuple[Any, bytes]], indexer: Indexer) -> int:
     """Stream the body through the upload; how many fragments are new. What was checked is held, however it ends."""
     new = 0
     try:
-        await _stream(request, upload, limit, digests)
-        new = await asyncio.to_thread(upload.settle)
+        async for _ in _settling(_pieces(request, limits), upload, digests):
+            new += await asyncio.to_thread(upload.settle)
+        await asyncio.to_thread(upload.finish)
+        _check_digests(digests)
+        new += await asyncio.to_thread(upload.settle)
     except (Problem, ClientDisconnect):
-        new = await asyncio.to_thread(upload.settle)
+        new += await asyncio.to_thread(upload.settle)
         raise
     except BaseException:
         await asyncio.to_thread(upload.abandon)
@@ -81,20 +90,41 @@ async def _receive(request: Request, upload: Upload, limit: int, digests: list[t
     return new
 
 
-async def _stream(request: Request, upload: Upload, limit: int, digests: list[tuple[Any, bytes]]) -> None:
-    pieces: list[bytes] = []
-    waiting = total = 0
-    async for piece in request.stream():
+async def _pieces(request: Request, limits: Media) -> AsyncIterator[bytes]:
+    """The body as it comes; Problem where it is too long, or its sender silent."""
+    stream, total = aiter(request.stream()), 0
+    while True:
+        try:
+            async with asyncio.timeout(limits.idle_s):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Problem("silent", f"nothing came for {limits.idle_s} s, after {total} bytes") from None
         total += len(piece)
-        if total > limit:
-            raise Problem("too-large", f"a request brings at most {limit} bytes")
+        if total > limits.request_bytes:
+            raise Problem("too-large", f"a request brings at most {limits.request_bytes} bytes")
+        yield piece
+
+
+async def _settling(stream: AsyncIterator[bytes], upload: Upload, digests: list[tuple[Any, bytes]]) -> AsyncIterator[None]:
+    """Feed the body to the upload; gives control back whenever it is time to make durable what has come."""
+    pieces: list[bytes] = []
+    waiting, clock = 0, asyncio.get_running_loop().time
+    settle_at = clock() + SETTLE_S
+    async for piece in stream:
         pieces.append(piece)
         waiting += len(piece)
         if waiting >= CHUNK or waiting >= upload.wanted > 0:
             await asyncio.to_thread(_feed, upload, b"".join(pieces), digests)
             pieces, waiting = [], 0
+            if clock() >= settle_at:
+                yield
+                settle_at = clock() + SETTLE_S
     await asyncio.to_thread(_feed, upload, b"".join(pieces), digests)
-    await asyncio.to_thread(upload.finish)
+
+
+def _check_digests(digests: list[tuple[Any, bytes]]) -> None:
     for running, expected in digests:
         if running.digest() != expected:
             raise Problem("digest-mismatch", f"expected {expected.hex()}, got {running.hexdigest()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -110,6 +111,38 @@ def test_too_much_for_one_request(ingest, caller, device, recording):
     limit = ingest.services.settings.media.request_bytes
     problem(caller.put(path(device, recording), headers={"Content-Length": str(limit + 1)}), 413, "too-large")
     problem(caller.put(path(device, recording), headers={"Content-Length": "a lot"}), 413, "too-large")
+
+
+def test_a_sender_that_goes_silent_is_ended_and_what_came_whole_is_kept(ingest, caller, device, recording):
+    limits = ingest.services.settings.media.model_copy(update={"idle_s": 1})
+    object.__setattr__(ingest.services, "settings", ingest.services.settings.model_copy(update={"media": limits}))
+    data = recording.media["front"]
+
+    async def stalling():
+        yield data[:2500]
+        await asyncio.Event().wait()
+
+    said = problem(caller.put(path(device, recording), content=stalling()), 408, "silent")
+    assert "after 2500 bytes" in said["detail"]
+    assert held(caller, device, recording) == [[0, 2]]
+    assert stored(ingest, device, recording).read_bytes() == data[:2000]
+
+
+def test_a_long_request_is_durable_bit_by_bit(caller, device, recording, monkeypatch):
+    """Who asks in its middle hears what is held, and the rest of it goes on into the same file."""
+    monkeypatch.setattr(media, "SETTLE_S", 0)
+    data = recording.media["front"]
+    seen: list[list[list[int]]] = []
+
+    async def slowly():
+        for end in (1200, 2600, 4000):
+            yield data[{1200: 0, 2600: 1200, 4000: 2600}[end] : end]
+            seen.append(await asyncio.to_thread(held, caller, device, recording))
+
+    answer = caller.put(path(device, recording), content=slowly())
+    assert (answer.status_code, answer.json()["stored"]) == (201, 4)
+    assert held(caller, device, recording) == [[0, 4]]
+    assert seen == [[[0, 1]], [[0, 2]], [[0, 4]]]
 
 
 def test_no_bytes_at_all(caller, device, recording):
