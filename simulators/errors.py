@@ -5,7 +5,8 @@ SimulatorError
 ├── ScriptError   a script's step is not one
 ├── MediaError    a clip, a voice or a font that was asked for is not there
 ├── ProcessError  a child process did not start, or ended
-└── StoryError    the demonstration's recording did not come as far as it should
+├── StoryError    the demonstration's recording did not come as far as it should
+└── AdversaryError  a forger did not find what he wanted to forge
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class ProcessError(SimulatorError):
 
 class StoryError(SimulatorError):
     """A step of the demonstration's story did not come in time, or came otherwise than told."""
+
+
+class AdversaryError(SimulatorError):
+    """A forger did not find what he wanted to forge: the material or the act is not what it was meant to be."""

@@ -1,0 +1,166 @@
+"""The genuine material: a story told by the real recorder and the real server, and what a forger finds of it afterwards.
+
+    packages/whole      the recording that matters: picture and sound, a still, positions, a mark, a stated gap
+    packages/excerpt    a second and a half of it
+    packages/earlier    another recording of the same device, stored and then purged from its card
+    packages/cut        a recording that a power cut ended
+    packages/other      a recording of another device
+    packages/late       one that was made with the clock a year behind
+    packages/expired    one whose evidence certificate had run out, of a device that was revoked afterwards
+    cards/<device>      state folders, as they lie on the cards; the main device's ends with a recording that nobody has cosigned
+    cards/older         the main device's as it was before the recording that matters
+    store/              the server's data folder
+
+The keys are new each time; `seed` decides nothing here but salts and names.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.core import wire
+from server.evidence.excerpt import Stretch
+from server.services import World
+from simulators.adversary.device import Time
+from simulators.adversary.office import DOMAIN, Office, deployment, office
+from simulators.adversary.recorder import Unit
+
+MAIN, OTHER, OLD = "DSJ-0012345", "DSJ-0099999", "DSJ-0000007"
+STRETCH = Stretch(1_500, 3_000)
+YEAR_MS = 365 * 86_400_000
+
+
+@dataclass
+class Genuine:
+    """Where everything lies, what the recordings are called, and which keys an expert is given."""
+
+    folder: Path
+    keys: list[str] = field(default_factory=list)
+    recordings: dict[str, str] = field(default_factory=dict)
+
+    def package(self, name: str) -> Path:
+        """A package as a folder."""
+        return self.folder / "packages" / name
+
+    def card(self, name: str = MAIN) -> Path:
+        """A device's state folder."""
+        return self.folder / "cards" / name
+
+    @property
+    def store(self) -> Path:
+        """The server's data folder."""
+        return self.folder / "store"
+
+    @staticmethod
+    def origin(device: str = MAIN) -> str:
+        """A device's journal."""
+        return wire.origin(DOMAIN, device, 1)
+
+
+def make(folder: Path, seed: int = 1) -> Genuine:
+    """Tell the story below `folder`, which is new."""
+    made = Genuine(folder)
+    time = Time()
+    with office(deployment(folder / "deployment"), World(time)) as server:
+        made.keys = [server.services.ledger.key.vkey, server.services.witness.key.vkey]
+        _Story(made, server, time, seed).tell()
+    shutil.move(folder / "deployment" / "server", made.store)
+    return made
+
+
+class _Story:
+    def __init__(self, made: Genuine, server: Office, time: Time, seed: int) -> None:
+        self.made, self.server, self.time, self.seed = made, server, time, seed
+
+    def tell(self) -> None:
+        """From the first enrolment to the last package."""
+        main, other = self.unit(MAIN, self.time.ms), self.unit(OTHER, self.time.ms)
+        self.duty(main, other)
+        self.hand_over()
+        self.old_device()
+        self.backwards(other)
+        self.time.ms += 60_000
+        self.server.anchor()
+        self.unanchored(main)
+        for unit in (main, other):
+            shutil.copytree(unit.state, self.made.card(unit.state.name))
+
+    def unit(self, name: str, at_ms: int) -> Unit:
+        """A new recorder, known to the server; its certificates are of that time."""
+        enrolled = self.server.enrol(name, self.made.folder / "devices" / name, at_ms)
+        return Unit(enrolled.folder, self.time, self.seed * 100 + at_ms % 97)
+
+    def wake(self, unit: Unit, scene: int) -> None:
+        """Switch on, meet the server, and see something for a while: the seconds before a press are real too."""
+        self.time.ms += 5_000
+        unit.power(scene)
+        unit.sync(self.server)
+        unit.watch(1.5)
+
+    def record(self, unit: Unit, name: str, seconds: int, *, still: bool = False, mark: bool = False, lose: int = 0) -> str:
+        """A recording under a name of the story, and everything of it to the server."""
+        self.made.recordings[name] = recording = unit.record(seconds, still=still, mark=mark, lose=lose)
+        unit.sync(self.server)
+        self.server.anchor()
+        return recording
+
+    def duty(self, main: Unit, other: Unit) -> None:
+        """An ordinary day: an earlier recording, the one that matters, another device's, a purge, a power cut."""
+        self.wake(main, 1)
+        earlier = self.record(main, "earlier", 4)
+        main.off()
+        shutil.copytree(main.state, self.made.card("older"))
+        self.wake(other, 2)
+        self.record(other, "other", 5, still=True)
+        other.off()
+        self.wake(main, 3)
+        self.record(main, "whole", 6, still=True, mark=True, lose=6)
+        main.purge(earlier)
+        main.sync(self.server)
+        self.made.recordings["cut"] = main.begin()
+        main.watch(2.4)
+        main.send_lines(self.server)
+        main.cut()
+        self.wake(main, 4)
+        main.off()
+        self.server.look(MAIN, self.made.recordings["whole"])
+        self.time.ms += 60_000
+        self.server.anchor()
+
+    def hand_over(self) -> None:
+        """The packages that go out."""
+        for name, device in (("whole", MAIN), ("earlier", MAIN), ("cut", MAIN), ("other", OTHER)):
+            self.export(name, device, self.made.recordings[name])
+        self.export("excerpt", MAIN, self.made.recordings["whole"], STRETCH)
+
+    def export(self, name: str, device: str, recording: str, stretch: Stretch | None = None) -> None:
+        """One package as a folder."""
+        self.time.ms += 500
+        self.server.export(device, recording, stretch).write_folder(self.made.package(name))
+
+    def old_device(self) -> None:
+        """One whose evidence certificate has run out: it records all the same, and is then revoked."""
+        unit = self.unit(OLD, self.time.ms - 11 * YEAR_MS)
+        self.wake(unit, 5)
+        recording = self.record(unit, "expired", 3)
+        self.export("expired", OLD, recording)
+        self.server.revoke(unit.enrolment.origin)
+        self.made.recordings["revoked"] = unit.record(3)
+        unit.off()
+        shutil.copytree(unit.state, self.made.card(OLD))
+
+    def backwards(self, other: Unit) -> None:
+        """Somebody sets a clock back a year before he records."""
+        other.clock.wrong_ms, other.clock.source = -YEAR_MS, "none"
+        self.wake(other, 6)
+        self.record(other, "late", 3)
+        other.off()
+        self.export("late", OTHER, self.made.recordings["late"])
+
+    def unanchored(self, main: Unit) -> None:
+        """Out of reach: a recording that only the card has."""
+        self.wake(main, 7)
+        self.made.recordings["unseen"] = main.record(3)
+        main.off()
