@@ -68,10 +68,15 @@ class Pages:
         self._templates.filters.update(moment=moment, length_of=show.length_of, size=show.size)
 
     def page(self, request: Request, template: str, language: str | None, values: dict[str, Any], status: int = 200) -> HTMLResponse:
-        """The page in the reader's language: chosen by cookie, else by what the browser asks for."""
-        chosen = language or ("zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en")
+        """The page in the reader's language."""
+        chosen = self.language(request, language)
         body = self._templates.get_template(template).render(t=text.of(chosen), **{**_EMPTY, "path": request.url.path, **values})
         return HTMLResponse(body, status, HEADERS)
+
+    @staticmethod
+    def language(request: Request, chosen: str | None) -> str:
+        """The language chosen by cookie, else what the browser asks for."""
+        return chosen or ("zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en")
 
     # ----------------------------------------------------------------------- values
 
@@ -116,7 +121,7 @@ def _cursor(after: str | None) -> tuple[int, int] | None:
 
 
 def _problem(pages: Pages, request: Request, language: str | None, detail: str) -> HTMLResponse:
-    title = text.of(language)["not_found"]
+    title = text.of(pages.language(request, language)).not_found
     return pages.page(request, "problem.html", language, {"title": title, "detail": detail}, 404)
 
 
@@ -174,7 +179,7 @@ def _details(routes: APIRouter, pages: Pages) -> None:
         values = {
             "r": pages.rows([one])[0],
             "timeline": views.timeline(one, fragments, story),
-            "events": views.events(story, text.of(language)),
+            "events": views.events(story, text.of(pages.language(request, language))),
             "custody": views.custody(sources.ledger.custody(one.device, one.recording)),
         }
         return pages.page(request, "recording.html", language, {**values, "here": "recordings"})
@@ -185,7 +190,8 @@ def _details(routes: APIRouter, pages: Pages) -> None:
         if found is None:
             return _problem(pages, request, language, f"there is no device {device[:40]} here")
         rows, _ = pages.recordings(None, device, views.RECORDINGS_SHOWN)
-        values = {"device": found, "recordings": rows, "query": f"device={found['id']}"}
+        facts = views.health_facts(found["health"], text.of(pages.language(request, language)))
+        values = {"device": found, "facts": facts, "recordings": rows, "query": f"device={found['id']}"}
         return pages.page(request, "device.html", language, {**values, "here": "devices"})
 
 

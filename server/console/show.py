@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+FIRST_MS, LAST_MS = 0, 253_370_764_800_000
+"""1970 to the last day but one of the year 9999: what a calendar can show in every zone."""
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -13,6 +15,8 @@ def moment_in(zone: tzinfo) -> Callable[[int], str]:
     """A filter: ms since 1970 → `2026-11-21 19:17:56 +08:00`."""
 
     def moment(ms: int) -> str:
+        if not FIRST_MS <= ms <= LAST_MS:
+            return f"{ms} ms"  # a device may claim any time; the page shows what it claims
         there = datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)
         return there.strftime("%Y-%m-%d %H:%M:%S ") + there.strftime("%z")[:3] + ":" + there.strftime("%z")[3:]
 

@@ -6,6 +6,8 @@ code, topics and tables.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 LANGUAGES = ("en", "zh")
 
 _ROWS: tuple[tuple[str, str, str], ...] = (
@@ -68,6 +70,18 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("journal_lines", "Journal lines", "日志条数"),
     ("last_receipt", "Last receipt", "最近回执"),
     ("public_key", "Public key", "公钥"),
+    ("alarms", "Alarms", "告警"),
+    ("charging", "charging", "充电中"),
+    ("free_space", "Free space", "剩余空间"),
+    ("free_memory", "Free memory", "剩余内存"),
+    ("temperature", "Temperature", "温度"),
+    ("clock", "Clock", "时钟"),
+    ("clock_of", "set by {source}, known to {error} ms", "来源 {source}，误差不超过 {error} 毫秒"),
+    ("clock_of_none", "nobody says how right it is", "无法确认是否准确"),
+    ("satellites", "Satellites", "卫星定位"),
+    ("yes", "yes", "有"),
+    ("no", "no", "无"),
+    ("heard_at", "These figures are of", "以上数据时间"),
     ("software", "Software", "软件"),
     ("never", "never", "从未"),
     ("begun", "Begun", "开始时间"),
@@ -127,14 +141,33 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-class Text(dict[str, str]):
-    """The sentences of one language by name; `t.name` in templates, `get` for names that come from data."""
+class Text:
+    """The sentences of one language: `t.name` in templates, `t["state_" + …]` for names that come from data.
+
+    No dict: a sentence may be called `keys` or `items`, and a template must get the sentence.
+    """
+
+    def __init__(self, sentences: Mapping[str, str]) -> None:
+        self._sentences = dict(sentences)
 
     def __getattr__(self, name: str) -> str:
-        return self[name]
+        try:
+            return self._sentences[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __getitem__(self, name: str) -> str:
+        return self._sentences[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sentences)
+
+    def say(self, name: str, otherwise: str) -> str:
+        """The sentence, or `otherwise` where there is none: for words that others may add."""
+        return self._sentences.get(name, otherwise)
 
 
-TEXT: dict[str, Text] = {language: Text((name, row[column]) for name, *row in _ROWS) for column, language in enumerate(LANGUAGES)}
+TEXT: dict[str, Text] = {language: Text({name: row[column] for name, *row in _ROWS}) for column, language in enumerate(LANGUAGES)}
 """language → sentences."""
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from agent.core import lines as core_lines
 from agent.core.errors import LineError
-from server.console.show import rest_of
+from server.console.show import rest_of, size
+from server.console.text import Text
 from server.ledger.enrolments import Enrolment
 from server.ledger.ledger import Entry
 from server.ledger.logs import Head
@@ -21,7 +22,7 @@ States = Mapping[tuple[str, str], tuple[int, str]]
 """(device, topic) → (at, JSON): what devices last said of themselves."""
 
 RECORDINGS_SHOWN = 50
-_HEALTH_SHOWN = 24
+_ALARMS_SHOWN = 8
 
 
 def said(states: States, device: str, topic: str) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def device(enrolment: Enrolment, head: Head | None, states: States) -> dict[str,
     status, health = said(states, enrolment.device, "status"), said(states, enrolment.device, "health")
     backlog = health.get("backlog") if isinstance(health.get("backlog"), dict) else {}
     assert isinstance(backlog, dict)
+    alarms = status.get("alarms") if status.get("online") is True and isinstance(status.get("alarms"), list) else []
+    assert isinstance(alarms, list)
     return {
         "id": enrolment.device,
         "origin": enrolment.origin,
@@ -62,12 +65,31 @@ def device(enrolment: Enrolment, head: Head | None, states: States) -> dict[str,
         "size": head.size if head else 0,
         "cosigned_ms": head.cosigned_s * 1000 if head and head.cosigned_s else None,
         "software": str(status.get("software", ""))[:40],
-        "health": [(str(name)[:40], _short(value)) for name, value in sorted(health.items())[:_HEALTH_SHOWN]],
+        "alarms": [str(one)[:80] for one in alarms[:_ALARMS_SHOWN]],
+        "health": health,
     }
 
 
-def _short(value: object) -> str:
-    return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))[:80]
+def health_facts(health: Mapping[str, Any], text: Text) -> list[tuple[str, str]]:
+    """A device's figures for people: (name, value). What it did not say, or said in another type, is left out."""
+    percent, degrees = _number(health.get("battery")), _number(health.get("temperature"))
+    facts = []
+    if percent is not None:
+        facts.append((text.battery, f"{percent} %" + (f", {text.charging}" if health.get("charging") is True else "")))
+    for name, label in (("free", text.free_space), ("memory_free", text.free_memory)):
+        if _number(health.get(name)) is not None:
+            facts.append((label, size(health[name])))
+    if degrees is not None:
+        facts.append((text.temperature, f"{degrees / 1000:.1f} °C"))
+    clock = health.get("clock")
+    if isinstance(clock, dict):
+        source, error = str(clock.get("source", ""))[:10], _number(clock.get("error"))
+        facts.append(
+            (text.clock, text.clock_of_none if source == "none" or error is None else text.clock_of.format(source=source, error=error))
+        )
+    if isinstance(health.get("position"), bool):
+        facts.append((text.satellites, text.yes if health["position"] else text.no))
+    return facts
 
 
 def recording(one: Recording, labels: Iterable[str]) -> dict[str, Any]:
@@ -124,7 +146,7 @@ def timeline(one: Recording, fragments: Iterable[Fragment], story: Iterable[Mapp
     }
 
 
-def events(story: Iterable[Mapping[str, Any]], text: Mapping[str, str]) -> list[dict[str, Any]]:
+def events(story: Iterable[Mapping[str, Any]], text: Text) -> list[dict[str, Any]]:
     """What happened, for people: the kinds that bear on what is seen, in order."""
     shown = []
     for m in story:
@@ -138,7 +160,7 @@ def events(story: Iterable[Mapping[str, Any]], text: Mapping[str, str]) -> list[
         elif kind in ("power", "storage", "tamper", "camera"):
             what = f"{kind}: {m['event']}"
         elif kind in ("start", "stop"):
-            what = f"{text['event_' + kind]} ({text.get('trigger_' + m['trigger'], m['trigger'])})"
+            what = f"{text['event_' + kind]} ({text.say('trigger_' + m['trigger'], m['trigger'])})"
         else:
             continue
         shown.append({"pts": m["pts"], "text": what})

@@ -40,6 +40,15 @@ SHOWS = """(line, ms) => new Promise((done) => {
         : requestAnimationFrame(look));
     look();
 })"""
+HEALTH = {
+    "at": 1_795_294_218_920,
+    "battery": 64,
+    "charging": True,
+    "free": 4_200_000_000,
+    "clock": {"source": "gnss", "error": 40},
+    "backlog": {"lines": 3, "bytes": 2_000_000},
+    "memory_free": "much",
+}
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
@@ -113,8 +122,8 @@ def stored(deployment, server, tmp_path_factory) -> Iterator[Recording]:
     device = Connected(deployment, folder)
     device.handshake(server)
     device.mqtt.until(lambda: bool(device.heard("ledger")))
-    device.publish("status", {"online": True, "state": "ready", "software": "zhilu test"}, retain=True)
-    device.publish("health", {"battery": 64, "backlog": {"lines": 3, "bytes": 2_000_000}})
+    device.publish("status", {"online": True, "state": "ready", "software": "zhilu test", "alarms": ["no camera"]}, retain=True)
+    device.publish("health", HEALTH)
     clips = tmp_path_factory.mktemp("media")
     certificate = json.loads((folder / "enrolment.json").read_text())["certificate"]
     made = record(device, certificate, fragments(clips, SECONDS), fragments(clips, AFTER))
@@ -158,6 +167,7 @@ def test_what_is_missing_shows_at_a_glance_and_renews_itself(tab, stored):
     tab.goto("/")
     row = tab.locator("tr", has_text="DSJ-0000001").first
     expect(row.locator(".state")).to_have_text("ready")
+    expect(row).to_contain_text("no camera")
     expect(row).to_contain_text("64 %")
     expect(row).to_contain_text("3 lines · 2.0 MB")
     with tab.expect_response("**/parts/glance"):
@@ -228,6 +238,16 @@ def test_the_ledger_shows_its_checkpoint_and_the_keys(tab, stored, deployment):
     expect(tab.locator("pre").first).to_contain_text(f"{DOMAIN}/ledger")
     expect(tab.locator("pre").nth(1)).to_contain_text(deployment.keys_file.read_text().splitlines()[0])
     expect(tab.locator("tbody")).to_contain_text("stored")
+    expect(tab.locator("h2").nth(1)).to_have_text("Keys to check with")
+
+
+def test_a_device_says_how_it_is(tab, stored):
+    tab.goto("/devices/DSJ-0000001")
+    facts = tab.locator("dl.facts")
+    expect(facts).to_contain_text("64 %, charging")
+    expect(facts).to_contain_text("4.2 GB")
+    expect(facts).to_contain_text("set by gnss, known to 40 ms")
+    expect(tab.locator("main p .mark")).to_have_text(["no camera"])
 
 
 def test_what_is_not_there_is_said_in_a_page(server, stored):

@@ -17,7 +17,7 @@ TEMPLATES = sorted((pages.HERE / "templates").glob("*.html"))
 def test_every_sentence_of_a_template_stands_in_both_languages(template):
     asked = set(re.findall(r"\bt\.([a-z_]+)\b(?!\()", template.read_text()))
     for language in text.LANGUAGES:
-        assert asked <= set(text.TEXT[language]) | {"get"}
+        assert asked <= set(text.TEXT[language]) | {"say"}
 
 
 def test_no_sentence_is_empty_and_chinese_is_chinese():
@@ -27,10 +27,15 @@ def test_no_sentence_is_empty_and_chinese_is_chinese():
     assert all(re.search(r"[\u4e00-\u9fff]", text.TEXT["zh"][n]) for n in names)
 
 
+def test_a_sentence_is_never_hidden_by_something_else_of_its_name():
+    for spoken in text.TEXT.values():
+        assert all(getattr(spoken, name) == spoken[name] for name in spoken)
+
+
 def test_every_state_has_its_word():
     css = (pages.HERE / "static/zhilu.css").read_text()
     for state in ("recording", "uploading", "stored", "incomplete", "ready", "alarm", "offline"):
-        assert f"state_{state}" in text.TEXT["zh"]
+        assert text.TEXT["zh"][f"state_{state}"]
         assert f".state.{state}" in css
 
 
@@ -46,6 +51,11 @@ def test_set_up_brought_every_third_party_file():
 
 def test_times_are_shown_in_the_agencys_zone():
     assert show.moment_in(ZoneInfo("Asia/Shanghai"))(1763712000000) == "2025-11-21 16:00:00 +08:00"
+
+
+@given(st.integers(-(2**70), 2**70))
+def test_any_time_that_a_device_claims_can_be_shown(ms):
+    assert show.moment_in(ZoneInfo("Pacific/Kiritimati"))(ms)
 
 
 @pytest.mark.parametrize(("ms", "shown"), [(0, "0:00"), (59_999, "0:59"), (61_000, "1:01"), (3_723_000, "1:02:03"), (None, "–")])
