@@ -2,7 +2,9 @@
 
 Rules:
 - A sub-command imports what it needs when it is called: `zhilu verify` must not wait for a web framework.
-- An error of ours is one sentence on standard error that says what to do, exit status 1; wrong usage is exit status 2.
+- An error is one sentence on standard error that says what to do, exit status 1; wrong usage is exit status 2. That holds for errors of
+  ours and for what the machine refuses (no such folder, no right to write, no room left); anything else is a mistake of ours and shows
+  where it is.
 - Where a room has a program of its own (`python -m server`, `verify.pyz`), the sub-command *is* that program: the same options, the same
   help, the same exit status.
 
@@ -12,6 +14,7 @@ What the commands do is their rooms' business; nothing is decided here.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import sys
@@ -23,17 +26,27 @@ import typer
 PACKAGES = ("agent", "hal", "provisioning", "server", "simulators")
 HERE = Path(__file__).resolve().parent
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    help="Records what happens on duty, and lets anyone check that nothing of it was cut, changed or thrown away.",
-)
-server_app = typer.Typer(no_args_is_help=True, help="The server: takes in, vouches, keeps, shows.")
-agent_app = typer.Typer(no_args_is_help=True, help="The recorder's own program.")
-provision_app = typer.Typer(no_args_is_help=True, help="Make deployments and devices.")
-sim_app = typer.Typer(no_args_is_help=True, help="Virtual devices.")
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""What Typer raises for every wrong use of the command line; it gives the class no public name."""
+
+
+def _group(text: str, example: str) -> typer.Typer:
+    """A command that has commands; its help is plain text, like that of the programs behind them."""
+    return typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help=text,
+        epilog=f"example: {example}",
+    )
+
+
+app = _group("Records what happens on duty, and lets anyone check that nothing of it was cut, changed or thrown away.", "zhilu demo")
+server_app = _group("The server: takes in, vouches, keeps, shows.", "zhilu server run --settings deployment/server/settings.toml")
+agent_app = _group("The recorder's own program.", "zhilu agent check --settings /var/lib/zhilu/settings.toml")
+provision_app = _group("Make deployments and devices.", "zhilu provision ca ./deployment --domain evidence.example.gov")
+sim_app = _group("Virtual devices.", "zhilu sim recorder --state ./recorder")
 app.add_typer(server_app, name="server")
 app.add_typer(agent_app, name="agent")
 app.add_typer(provision_app, name="provision")
@@ -48,18 +61,40 @@ def main() -> None:
     """Run the command line."""
     try:
         _check_names()
-        app()
-    except KeyboardInterrupt:
+        sys.exit(app(standalone_mode=False))
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our answer has gone; there is nobody left to tell.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"zhilu: {_refused(error)}\n")
+        sys.exit(1)
+    except USAGE_ERROR as error:
+        sys.stderr.write(_usage(error))
+        sys.exit(2)
     except Exception as error:
         if not _is_ours(error):
             raise
         sys.stderr.write(f"zhilu: {error}\n")
         sys.exit(getattr(error, "exit_status", 1))
+
+
+def _refused(error: OSError) -> str:
+    """What the machine refused, and where."""
+    says = error.strerror or str(error)
+    return f"{error.filename}: {says}; name another place, or mend this one" if error.filename else says
+
+
+def _usage(error: Exception) -> str:
+    """One sentence for a wrong use of the command line; the whole help for a command that was named without anything."""
+    context = getattr(error, "ctx", None)
+    format_message = getattr(error, "format_message", error.__str__)
+    says = str(format_message())
+    if context is None or says == context.get_help():
+        return f"{says}\n"
+    return f"{context.command_path}: {says[:1].lower()}{says[1:].rstrip('.')}; see: {context.command_path} --help\n"
 
 
 def _is_ours(error: Exception) -> bool:
@@ -88,6 +123,19 @@ def _answer(members: dict[str, object], text: str, as_json: bool) -> None:
     print(json.dumps(members, ensure_ascii=False) if as_json else text)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"zhilu {importlib.metadata.version('zhilu')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 # ---------------------------------------------------------------------- try, check, hand over
 
 
@@ -97,19 +145,19 @@ def demo(context: typer.Context) -> None:
     _program("simulators.demo", context.args)
 
 
-@app.command(context_settings=PASS_ON, help="Check a hand-over package: whole, unchanged, from when. For anyone.")
+@app.command(context_settings=PASS_ON, help="Check a hand-over package: whole, unchanged, from when.")
 def verify(context: typer.Context) -> None:
     """Be the program that verify.pyz is."""
     _program("server.evidence.command", context.args)
 
 
-@app.command(context_settings=PASS_ON, help="Check a device's journal or the server's store: is every recording ever started still there.")
+@app.command(context_settings=PASS_ON, help="Check a device or a server: is every recording still there.")
 def audit(context: typer.Context) -> None:
     """Be server.evidence.audit."""
     _program("server.evidence.audit", context.args)
 
 
-@app.command(context_settings=PASS_ON, help="Write a recording's hand-over package; the ledger keeps that it was done.")
+@app.command(context_settings=PASS_ON, help="Write a recording's hand-over package.")
 def export(context: typer.Context) -> None:
     """Be server.evidence.export."""
     _program("server.evidence.export", context.args)
