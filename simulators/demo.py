@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 USAGE = 2
+ROOM_BYTES = 256 * 1024 * 1024
+"""Two recorders and a server for some minutes. With less than 64 MiB a recorder refuses to record, as it should, and nobody sees why."""
 EXAMPLE = "example: zhilu demo --once --seconds 8 --nonce 4711 --out /tmp/package --json"
 
 
@@ -62,8 +64,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SimulatorError, ProvisioningError, EvidenceError) as problem:
         sys.stderr.write(f"zhilu demo: {problem}\n")
         return FAILED
+    except OSError as problem:
+        sys.stderr.write(f"zhilu demo: {problem.filename or 'this machine'}: {problem.strerror or problem}\n")
+        return FAILED
     except asyncio.CancelledError:
         return 128 + signal.SIGINT
+
+
+def _place(folder: Path, option: str) -> Path:
+    """The folder, made and with room in it; SimulatorError says so now and not after the recording."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as problem:
+        raise SimulatorError(f"{folder}: nothing can be written there ({problem.strerror}); name another folder with {option}") from problem
+    free = shutil.disk_usage(folder).free
+    if free < ROOM_BYTES:
+        raise SimulatorError(f"{folder}: {free // 2**20} MiB are free, expected {ROOM_BYTES // 2**20}; name another folder with {option}")
+    return folder
 
 
 def _wrong(options: argparse.Namespace) -> str:
@@ -78,7 +96,7 @@ def _wrong(options: argparse.Namespace) -> str:
 
 async def _stay(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     """Run until Ctrl-C, or until a process ends by itself."""
-    data = (options.data or ROOT / "demo").resolve()
+    data = _place((options.data or ROOT / "demo").resolve(), "--data")
     asked = _asked()
     say(f"starting in {data} …")
     made = units(data / "media", options.recorders, generated=options.generated)
@@ -110,8 +128,8 @@ async def _stay(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 async def _once(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     """One recording, verified. Data that nobody asked to keep goes when all went well."""
     asked = _asked()
-    data = options.data.resolve() if options.data else Path(tempfile.mkdtemp(prefix="zhilu-once-"))
-    out = (options.out or Path("out")).resolve()
+    out = _place((options.out or Path("out")).resolve(), "--out")
+    data = _place(options.data.resolve() if options.data else Path(tempfile.mkdtemp(prefix="zhilu-once-")), "--data")
     say(f"starting in {data} …")
     made = units(data / "media", 1, generated=options.generated, text=options.nonce)
     async with Stage(data, made) as stage:

@@ -190,3 +190,22 @@ def eventually(look):
 def test_wrong_usage_is_status_2(capsys, arguments, complaint):
     assert demo.main(arguments) == 2
     assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--once", "--out"], ["--once", "--data"], ["--data"]], ids=" ".join)
+def test_a_folder_that_can_not_be_written_is_named_before_anything_starts(tmp_path, capsys, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "a file"
+    place.touch()
+    assert demo.main([*arguments, str(place)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"zhilu demo: {place}: nothing can be written there (File exists); name another folder with {arguments[-1]}\n"
+
+
+def test_too_little_room_is_said_before_anything_starts(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "ROOM_BYTES", 2**80)
+    assert demo.main(["--data", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "MiB are free, expected 1152921504606846976; name another folder with --data" in said.err
