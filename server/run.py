@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import signal
@@ -95,6 +96,8 @@ async def _serve(servers: dict[str, Server], sockets: dict[str, socket.socket]) 
     ports = {"device_port": sockets["devices"].getsockname()[1], "console_port": sockets["console"].getsockname()[1]}
     sys.stdout.write(json.dumps(ports) + "\n")
     sys.stdout.flush()
+    gc.collect()
+    gc.freeze()  # what start-up made stays: the collector need not go through it again and again
     await asyncio.gather(*tasks)
 
 

@@ -334,8 +334,13 @@ _LENIENT = _decodes(b"\xed\xa0\x80")
 
 def decode(data: bytes) -> str:
     """Text of strict UTF-8 (RFC 3629); LineError where it is not."""
-    if _LENIENT or not _decodes(data):
-        _check_utf8(data)
+    try:
+        text = data.decode()
+        if not _LENIENT:
+            return text
+    except UnicodeError:
+        pass  # the place is named below
+    _check_utf8(data)
     return data.decode()
 
 

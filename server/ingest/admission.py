@@ -29,12 +29,12 @@ def open_batch(device: str, payload: bytes, enrolments: Enrolments) -> Offer | R
     """The offer in a payload that came on the device's topic, or why there is none."""
     try:
         batch = wire.decode_batch(payload)
-        _, owner, _ = wire.parse_origin(batch.origin)
+        known = enrolments.get(batch.origin)
+        owner = known.device if known else wire.parse_origin(batch.origin)[1]
     except WireError as e:
         return Refusal(Reason(e.reason), str(e))
     if owner != device:
         return Refusal(Reason.WRONG_TOPIC, f"{batch.origin} on the topic of {device}")
-    known = enrolments.get(batch.origin)
     if known is None:
         return Refusal(Reason.UNKNOWN_ORIGIN, batch.origin)
     if known.revoked is not None:

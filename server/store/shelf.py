@@ -20,6 +20,7 @@ from server.database import Transaction
 TRACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RECORDING_NAME = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 """A ULID (Crockford's base 32)."""
+_DIGEST = re.compile("[0-9a-f]{64}")
 MAX_TRACK_BYTES = 1 << 40
 MAX_TRACKS = 256
 MAX_OPEN = 8192
@@ -191,7 +192,7 @@ class Shelf:
             and 0 < size <= self._max_fragment
             and track.next_offset <= offset <= MAX_TRACK_BYTES
             and min(pts, duration) >= 0
-            and re.fullmatch("[0-9a-f]{64}", members["sha256"])
+            and _DIGEST.fullmatch(members["sha256"])
         )
         if track is None or not fits:
             self._odd("bad-fragment", recording)
