@@ -7,7 +7,6 @@ JOURNAL is a device's state folder, STORE the server's data folder; both are onl
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from .auditing import device, store
 from .errors import AuditError, EvidenceError
 from .keys import Keyring, Primitives, keyring
-from .text import MEANS_OF_AUDIT, as_text, plain
+from .text import MEANS_OF_AUDIT, as_json, as_text, plain
 from .verdict import USAGE, Report
 
 EPILOG = """examples:
@@ -85,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EvidenceError as e:
         sys.stderr.write(f"zhilu audit: {plain(str(e))}\n")
         return USAGE
-    out = json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n" if options.json else as_text(report, MEANS_OF_AUDIT)
+    out = as_json(report) if options.json else as_text(report, MEANS_OF_AUDIT)
     sys.stdout.buffer.write(out.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()
     return report.exit_status()

@@ -6,13 +6,12 @@ Exit status: 0 intact, 1 tampered, 2 usage or no package, 3 incomplete, 4 untrus
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 
 from .errors import EvidenceError
 from .keys import Primitives
-from .text import as_text, plain
+from .text import as_json, as_text, plain
 from .verdict import USAGE
 from .verify import verify
 
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None, program: str = "zhilu verify", primi
     except EvidenceError as e:
         sys.stderr.write(f"{program}: {plain(str(e))}\n")
         return USAGE
-    out = json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n" if options.json else as_text(report)
+    out = as_json(report) if options.json else as_text(report)
     # A terminal that knows no Chinese still gets its verdict.
     sys.stdout.buffer.write(out.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()

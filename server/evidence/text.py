@@ -1,10 +1,11 @@
-"""A report as lines for a terminal, in plain English with the verdict in Chinese beside it.
+"""A report as lines for a terminal, in plain English with the verdict in Chinese beside it; and as JSON.
 
 What comes from a package is shown without its control characters: a file must not be able to paint over the verdict.
 """
 
 from __future__ import annotations
 
+import json
 import time
 
 from .verdict import CHINESE, EXCERPT, INCOMPLETE, INTACT, TAMPERED, UNTRUSTED, Check, Report
@@ -49,6 +50,12 @@ def many(count: int, word: str) -> str:
 def plain(text: str) -> str:
     """Text without control characters, direction marks and the like."""
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def as_json(report: Report) -> str:
+    """The report as one JSON object; what a terminal would obey is escaped, which JSON readers undo."""
+    out = json.dumps(report.as_json(), ensure_ascii=False, indent=1)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in out) + "\n"
 
 
 def as_text(report: Report, means: dict[str, str] = MEANS) -> str:
