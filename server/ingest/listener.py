@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,16 @@ class Listener:
         self._client.tls_set_context(_tls(folder, settings))
         # An error of ours in a callback is logged; it must not end the thread that hears all devices.
         self._client.suppress_exceptions = True
-        self._client.enable_logger(logging.getLogger(f"{__name__}.paho"))
-        logging.getLogger(f"{__name__}.paho").setLevel(logging.WARNING)
+        library = logging.getLogger(f"{__name__}.paho")
+        library.setLevel(logging.WARNING)
+        # `_on_connect_fail` says that better, and why.
+        library.addFilter(lambda record: "Client is not connected" not in record.getMessage())
+        self._client.enable_logger(library)
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.max_queued_messages_set(MAX_BACKLOG)
         self._client.reconnect_delay_set(1, 30)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
@@ -115,6 +120,11 @@ class Listener:
             log.error("the broker at %s:%d refused us: %s", self._settings.host, self._settings.port, reason)
             return
         client.subscribe([("zhilu/+/journal", 1), ("zhilu/+/status", 1), ("zhilu/+/health", 0), ("zhilu/+/reported", 1)])
+
+    def _on_connect_fail(self, _client: Client, _data: Any) -> None:
+        # The library calls this while it handles the error, which it keeps for itself.
+        why = sys.exception() or "no reason given"
+        log.warning("no broker at %s:%d: %s; trying again, is mosquitto running?", self._settings.host, self._settings.port, why)
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         if any(reason.is_failure for reason in reasons):
