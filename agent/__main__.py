@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (("run", "record until SIGTERM"), ("check", "say what works of the hardware, a line each")):
         command = commands.add_parser(name, help=text, description=text, epilog=f"example: zhilu agent {name} --settings settings.toml")
-        command.add_argument("--settings", type=Path, required=True, help="the device's settings file (TOML)")
+        command.add_argument("--settings", type=Path, required=True, metavar="FILE", help="the device's settings file (TOML)")
         command.add_argument("--verbose", action="store_true", help="log what every daemon does")
     given = parser.parse_args(arguments)
     log_to_stderr(verbose=given.verbose)

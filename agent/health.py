@@ -11,6 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,16 @@ MODEL = Path("/proc/device-tree/model")
 KIB = 1_024
 
 
+@cache
 def software() -> str:
-    """Name and version of what runs here."""
+    """Name and version of what runs here; looked up once, because `status` says it at every turn."""
     try:
         return f"zhilu {importlib.metadata.version('zhilu')}"
     except importlib.metadata.PackageNotFoundError:
         return "zhilu"
 
 
+@cache
 def hardware() -> str:
     """What the machine calls itself."""
     model = _read(MODEL).strip("\0\n ")
@@ -121,18 +124,18 @@ class Reports:
 READ_S = 5.0
 
 
-def check(board: Board, wanted: Mapping[str, Any]) -> list[tuple[str, bool, str]]:
-    """(role, works, what it says) of every role; one that the settings do not name is no failure."""
+def check(board: Board, wanted: Mapping[str, Any]) -> list[tuple[str, bool | None, str]]:
+    """(role, works, what it says) of every role; None for one that the settings do not name, which is no failure."""
     return [(role, *_checked(board, role, wanted)) for role in PROBES]
 
 
-def _checked(board: Board, role: str, wanted: Mapping[str, Any]) -> tuple[bool, str]:
+def _checked(board: Board, role: str, wanted: Mapping[str, Any]) -> tuple[bool | None, str]:
     problem = board.missing.get(role)
     if problem is not None:
         return False, str(problem)
     device = getattr(board, role)
     if device is None:
-        return True, "not in the settings"
+        return None, "not in the settings"
     try:
         said = PROBES[role](device)
     except HalError as error:

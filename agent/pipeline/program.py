@@ -18,6 +18,8 @@ from hal.contracts import Signal
 log = logging.getLogger(__name__)
 
 ALARM = "short-short-short"
+WORDS = {True: "ok", False: "FAIL", None: "none"}
+"""How `agent check` says whether a role works."""
 
 
 def run(settings: Settings) -> int:
@@ -52,7 +54,7 @@ def _record(settings: Settings, mine: enrolment.Enrolment, board: Board, asked: 
 
 
 def check(settings: Settings) -> int:
-    """Print a line for each role; 1 when one that the settings name does not work."""
+    """Print a line for each role; 1 when one that the settings name does not work, or when there is nothing to record with."""
     tables = settings.board_tables()
     board = open_board(tables)
     try:
@@ -60,5 +62,8 @@ def check(settings: Settings) -> int:
     finally:
         board.close()
     for role, works, said in found:
-        sys.stdout.write(f"{'ok  ' if works else 'FAIL'}  {role:<10}  {said}\n")
-    return 0 if all(works for _, works, _ in found) else 1
+        sys.stdout.write(f"{WORDS[works]:<4}  {role:<10}  {said}\n")
+    if all(works is None for role, works, _ in found if role in ("camera", "microphone")):
+        sys.stdout.write("FAIL  recorder    nothing can be recorded: name a camera or a microphone in the settings, [board.camera]\n")
+        return 1
+    return 1 if any(works is False for _, works, _ in found) else 0

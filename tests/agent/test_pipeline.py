@@ -241,7 +241,15 @@ def test_check_says_what_works_a_line_each(devices):
     assert done.returncode == 1
     found = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
     assert found["camera"] == "FAIL"
-    assert found["microphone"] == found["clock"] == found["power"] == found["climate"] == "ok"
+    assert found["microphone"] == found["clock"] == found["power"] == "ok"
+    assert found["climate"] == "none"
+
+
+def test_check_without_camera_and_microphone_says_that_nothing_can_be_recorded(tmp_path):
+    (tmp_path / "settings.toml").write_text('[server]\nurl = "https://x"\n[broker]\nhost = "x"\n')
+    done = command("check", "--settings", str(tmp_path / "settings.toml"))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("FAIL  recorder    nothing can be recorded: name a camera or a microphone")
 
 
 def test_another_package_of_a_generic_name_is_refused(tmp_path):
