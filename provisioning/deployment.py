@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import pwd
 import tomllib
@@ -121,6 +122,7 @@ def create(
 ) -> Deployment:
     """Make a deployment; `names` are the host names and addresses under which devices reach it, the first is the one they are given."""
     _check_domain(domain)
+    _check_listen(listen)
     if (folder / "deployment.toml").exists():
         raise DeploymentError(f"{folder}: there is a deployment already; nothing was changed")
     if folder.exists() and any(folder.iterdir()):
@@ -166,6 +168,13 @@ def _check_domain(domain: str) -> None:
         raise BadName(
             f"domain: expected a name such as evidence.example.gov, up to {MAX_NAME} characters without a slash, got {domain[:80]!r}"
         )
+
+
+def _check_listen(listen: str) -> None:
+    try:
+        ipaddress.ip_address(listen)
+    except ValueError:
+        raise BadName(f"listen: expected an address of this machine such as 0.0.0.0 or 192.0.2.1, got {listen[:80]!r}") from None
 
 
 def _make_server(made: Deployment, authority: Authority, names: Sequence[str]) -> None:

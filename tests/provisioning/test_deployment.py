@@ -149,6 +149,13 @@ def test_a_domain_that_can_name_no_key_is_refused(tmp_path, domain):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("listen", ["", "recorders.example.gov", "0.0.0.0:8443", "256.0.0.1"])
+def test_what_is_no_address_to_listen_at_is_refused(tmp_path, listen):
+    with pytest.raises(BadName, match=r"listen: expected an address of this machine such as 0\.0\.0\.0"):
+        deployment.create(tmp_path / "new", DOMAIN, listen=listen)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a b", "a/b", "+", "#", "x" * 33, "zhilu-server", "Zhilu-9", "执法-1"])
 def test_a_device_id_that_can_be_none_is_refused(made, tmp_path, name):
     with pytest.raises(BadName, match="device"):
