@@ -64,6 +64,12 @@ class State:
             return self._happened.popleft() if self._happened else ""
 
     @property
+    def waiting(self) -> int:
+        """How much happened and was not signalled yet."""
+        with self._lock:
+            return len(self._happened)
+
+    @property
     def may_record(self) -> bool:
         """Whether a recording may begin: there is room for it and power to end it properly."""
         return self.space != "full" and self.battery != "critical"
