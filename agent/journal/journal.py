@@ -205,16 +205,14 @@ class Journal(Log):
         """Delete the segments below `trimmable(size)`; the compact range behind them stays. Answers the oldest index left."""
         with self._lock, disk("trim", self.folder):
             keep = self.trimmable(size)
-            old = [first for first in segments.firsts(self.files, self.folder) if first < keep]
             self._oldest = keep
             self._older = (-1, [])
-            for first in old:
-                self.files.remove(segments.path(self.folder, first))
-                for kind in ("range", "state") if first else ():
-                    self.files.remove(segments.path(self.folder, first, kind))
+            self._checkpoints.forget_below(keep)
+            old = [name for name, first in segments.names(self.files, self.folder) if first < keep]
+            for name in old:
+                self.files.remove(self.folder / name)
             if old:
                 self.files.sync_folder(self.folder)
-                self._checkpoints.forget_below(keep)
             return self._oldest
 
 

@@ -39,14 +39,19 @@ def first_of(index: int) -> int:
     return index // SEGMENT_LINES * SEGMENT_LINES
 
 
-def firsts(files: Files, folder: Path) -> list[int]:
-    """Where the segments that have a line file begin, ascending."""
+def names(files: Files, folder: Path) -> list[tuple[str, int]]:
+    """Every file of a segment, of whichever kind, and the index at which its segment begins."""
     found = []
     for name in files.list(folder):
-        digits = name.removeprefix("segment-").removesuffix(".jsonl")
-        if len(digits) == _DIGITS and digits.isdecimal() and name == f"segment-{digits}.jsonl":
-            found.append(int(digits))
+        digits = name.removeprefix("segment-").partition(".")[0]
+        if len(digits) == _DIGITS and digits.isdecimal() and name.startswith("segment-"):
+            found.append((name, int(digits)))
     return found
+
+
+def firsts(files: Files, folder: Path) -> list[int]:
+    """Where the segments that have a line file begin, ascending."""
+    return [first for name, first in names(files, folder) if name == path(folder, first).name]
 
 
 def oldest(found: Sequence[int]) -> int:

@@ -32,3 +32,21 @@ def test_a_halved_trim_leaves_no_hole_in_what_is_read(make, small_segments, judg
     after.scribe.purge(more, "age", "00" * 32)
     after.scribe.trim(after.journal.size)
     assert "segment-000000000000.jsonl" not in after.files.list(after.folder), "the next one takes it along"
+
+
+def test_files_of_a_segment_that_went_without_the_others_do_not_stop_the_next_trim(make, small_segments):
+    small_segments(8)
+    device = make.Device(STATE, SimulatedFiles())
+    device.start()
+    first = device.record(30, stop=True)
+    device.cosign()
+    device.scribe.purge(first, "age", "00" * 32)
+    device.files.remove(device.folder / "segment-000000000008.range")
+    device.files.remove(device.folder / "segment-000000000016.jsonl")
+    after = device.on(device.files)
+    after.start()
+    second = after.record(10, stop=True)
+    after.cosign()
+    after.scribe.purge(second, "age", "00" * 32)
+    oldest = after.scribe.trim(after.journal.size)
+    assert [name for name in after.files.list(after.folder) if name.startswith("segment") and int(name[8:20]) < oldest] == []
