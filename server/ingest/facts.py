@@ -33,8 +33,6 @@ _FRAGMENT = re.compile(
     + _INT
     + rb'(?:,"pre":true)?(?:,"recovered":true)?,"salt":"[A-Za-z0-9_-]{22}"\}'
 )
-_NUMBERS = {"n": 2, "seq": 4, "offset": 5, "bytes": 6, "pts": 8, "duration": 9}
-_TEXTS = {"recording": 1, "track": 3, "sha256": 7}
 
 
 def read(line: bytes) -> dict[str, Any] | None:
@@ -44,8 +42,19 @@ def read(line: bytes) -> dict[str, Any] | None:
         return None
     found = _FRAGMENT.fullmatch(line) if head is not None and head[3] == b"fragment" else None
     if found is not None:
-        members: dict[str, Any] = {name: int(found[group]) for name, group in _NUMBERS.items()}
-        return members | {name: found[group].decode() for name, group in _TEXTS.items()} | {"kind": "fragment"}
+        recording, n, track, seq, offset, size, sha256, pts, duration = found.groups()
+        return {
+            "kind": "fragment",
+            "recording": recording.decode(),
+            "n": int(n),
+            "track": track.decode(),
+            "seq": int(seq),
+            "offset": int(offset),
+            "bytes": int(size),
+            "sha256": sha256.decode(),
+            "pts": int(pts),
+            "duration": int(duration),
+        }
     try:
         members = kinds.meaning(line)
     except LineError:
