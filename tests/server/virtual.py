@@ -134,6 +134,9 @@ class Device:
         self._of(recording, "fragment", **said)
         return said
 
+    def fix(self, recording: Recording) -> None:
+        self._of(recording, "fix", lat=self.random.randint(-(10**9), 10**9), lon=0)
+
     def mark(self, recording: Recording, label: str = "mark") -> None:
         self._of(recording, "mark", label=label)
 
