@@ -3,6 +3,7 @@
 Rules:
 - The lines of the ranges, in order, and the outside hashes must give the checkpoint's root, with nothing missing and nothing left over.
 - The bytes are the record. A line is read for its meaning only after its hash has its place in the tree.
+- Of what a line says only what some check asks for is kept: whoever signs himself can sign lines of a thousand members.
 
 Who signed the checkpoint is `checks.trust`'s question, what the lines say `checks.sequence`'s.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.core import lines, merkle, note
+from agent.core import kinds, lines, merkle, note
 from agent.core.errors import CoreError, LineError
 from server.evidence.bag import Bag
 from server.evidence.claims import Claims
@@ -28,6 +29,11 @@ PROOF = "data/journal.proof"
 
 MAX_LINES = 2_000_000
 """Two weeks without a pause."""
+
+USUAL_MEMBERS = 24
+"""More than any line of ours has: one with no more, and without lists, is kept as it was read."""
+
+ASKED_OF_ANY = ("at", "up", "kind", "salt", "recording", "n", "continues", "recovered")
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,9 @@ def check_journal(check: Check, bag: Bag, claims: Claims) -> Journal:
         )
     journal = Journal(head, body, proof.checkpoint)
     indices = (index for first, end in proof.ranges for index in range(first, end))
+    asked = _Asked(claims.recording)
     for place, index in enumerate(indices):
-        journal.lines.append(_line(index, raw[place], leaves[place]))
+        journal.lines.append(_line(index, raw[place], leaves[place], asked))
     check.figures = {"lines": len(raw), "ranges": len(proof.ranges), "hashes": len(proof.hashes), "size": head.size}
     check.figures["root"] = head.root.hex()
     check.says = f"{many(len(raw), 'line')} of the tree of {head.size}, unchanged and in this order"
@@ -108,8 +115,29 @@ def _raw_lines(bag: Bag, expected: int) -> list[bytes]:
     return rows
 
 
-def _line(index: int, raw: bytes, leaf: bytes) -> Line:
+class _Asked:
+    """What checks ask for of lines: the members of their kinds, and of a recording's one start and one stop their lists."""
+
+    def __init__(self, recording: str) -> None:
+        self._recording = recording
+        self._listed: set[str] = set()
+
+    def of(self, raw: bytes, members: dict[str, Any]) -> dict[str, Any]:
+        """The members to keep."""
+        if len(members) <= USUAL_MEMBERS and b"[" not in raw and raw.count(b"{") == 1:
+            return members
+        kind = members["kind"]
+        kept = {name: members[name] for name in (*ASKED_OF_ANY, *kinds.KINDS.get(kind, ("", {}))[1]) if name in members}
+        lists = [name for name, value in kept.items() if isinstance(value, (dict, list))]
+        if lists and (kind not in ("start", "stop") or kind in self._listed or members.get("recording") != self._recording):
+            kept.update({name: type(kept[name])() for name in lists})
+        elif lists:
+            self._listed.add(kind)
+        return kept
+
+
+def _line(index: int, raw: bytes, leaf: bytes, asked: _Asked) -> Line:
     try:
-        return Line(index, raw, leaf, meaning(raw))
+        return Line(index, raw, leaf, asked.of(raw, meaning(raw)))
     except LineError as e:
         return Line(index, raw, leaf, None, str(e))

@@ -9,6 +9,7 @@ Rules (docs/evidence-format.md, section 7; C2SP tlog-proof):
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +41,7 @@ class LedgerProofs:
 
     domain: str
     keys: Keyring
-    _seen: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    _seen: dict[bytes, tuple[str, bool]] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
@@ -49,10 +50,11 @@ class LedgerProofs:
 
     def signed(self, text: str, place: str) -> tuple[str, bool]:
         """(body, whether a given ledger key signed) of a ledger checkpoint; MisfitError when a known key's signature fails."""
-        if text not in self._seen:
+        key = hashlib.sha256(text.encode()).digest()  # a note may be 64 KiB long, and a package may hold a hundred thousand
+        if key not in self._seen:
             body, held = signed_by(text, place, self.keys.named(self.origin))
-            self._seen[text] = (body, bool(held))
-        return self._seen[text]
+            self._seen[key] = (body, bool(held))
+        return self._seen[key]
 
     def distrust(self, check: Check, place: str, signers: str) -> None:
         """Note that no given ledger key signed: untrusted when one was given, else a part of the proof that is missing."""

@@ -8,14 +8,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core import merkle, note
 from server.evidence.bag import Bag
 from server.evidence.checks.fragments import TrackLines
-from server.evidence.checks.journal import Line
+from server.evidence.checks.journal import Line, check_journal
 from server.evidence.checks.sequence import Recording
 from server.evidence.checks.timeline import _covered, _merged, check_gaps
 from server.evidence.claims import Claims
 from server.evidence.manifest import BAGIT, MANIFEST, TAG_MANIFEST, check_bag
 from server.evidence.verdict import Check
+from tests.server.evidence.forge import JOURNAL, PROOF
 
 MANY = 100_000
 RECORDING = "01JD8Z3V9M5Q7R2T4W6Y8A0C1E"
@@ -56,6 +58,27 @@ def test_as_many_gaps_as_fragments():
     check = Check("gaps")
     check_gaps(check, claims, Recording(lines=gaps), {"front": TrackLines("front", {}, fragments)})
     assert (check.verdict, check.figures["lost_ms"]) == ("intact", 1000 * MANY)
+
+
+def test_of_a_line_of_a_thousand_members_only_what_is_asked_for_is_kept():
+    def line(kind: str, *more: str) -> bytes:
+        said = (f'"recording":"{RECORDING}"', *more, '"salt":""')
+        return ",".join([f'{{"at":1,"up":2,"kind":"{kind}"', *said]).encode() + b"}"
+
+    many = [f'"{i:x}":[[]]' for i in range(300)]
+    start = ('"trigger":"button"', '"officer":""', '"case":""', '"matter":""', '"epoch":0', '"governing":["a","b"]')
+    rows = [line("start", '"n":0', *start), line("later", '"n":1', *many), line("mark", '"n":2', '"label":"[x]"', *many)]
+    rows += [line("start", '"n":3', *start), line("sense", '"n":4', *(f'"{i:x}":1' for i in range(300)))]
+    origin = "example.gov/D/1"
+    leaves = [merkle.leaf_hash(row) for row in rows]
+    proof = note.range_proof([(0, len(rows))], [], f"{note.checkpoint(origin, len(rows), merkle.root_of(leaves))}\n— x AAAAAAA=\n")
+    bag = MemoryBag({JOURNAL: b"".join(row + b"\n" for row in rows), PROOF: proof.encode()})
+    read = check_journal(Check("journal"), bag, Claims(origin, "example.gov", "D", RECORDING, part=False, tracks=())).lines
+    kept = [one.members or {} for one in read]
+    assert [members["n"] for members in kept] == [0, 1, 2, 3, 4]
+    assert [members.get("governing") for members in kept] == [["a", "b"], None, None, [], None]
+    assert kept[2]["label"] == "[x]"
+    assert max(len(members) for members in kept) < 16
 
 
 SPANS = st.lists(st.tuples(st.integers(-20, 60), st.integers(0, 30)).map(lambda p: (p[0], p[0] + p[1])), max_size=12)
