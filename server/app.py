@@ -127,4 +127,6 @@ def _mount_pages(console: FastAPI, services: Services) -> None:
     from server.console import pages
 
     sources = pages.Sources(services.catalogue, services.logs, services.ledger, services.enrolments, vkeys(services))
-    console.include_router(pages.router(sources))
+    shown = pages.Pages(sources)
+    console.include_router(pages.router(shown))
+    problems.show_in(console, shown.problem)

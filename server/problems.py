@@ -6,9 +6,11 @@ A type is `urn:zhilu:<slug>`; `detail` says which thing, what was expected and w
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -94,12 +96,21 @@ def problem_of(error: Exception) -> Problem:
     return Problem("unexpected", "the server's log says more")
 
 
+def show_in(app: FastAPI, page: Callable[[Request, int, str], Response]) -> None:
+    """Show problems as that page of (request, status, detail) to whoever asks for HTML, as a browser does for what it opens."""
+    app.state.problem_page = page
+
+
 def install(app: FastAPI, metrics: Metrics) -> None:
     """Answer every error of an application as a problem, and count it."""
 
-    async def answer(_request: Request, error: Exception) -> JSONResponse:
+    async def answer(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
         metrics.add("zhilu_problems_total", problem.slug)
+        page = getattr(app.state, "problem_page", None)
+        if page is not None and "text/html" in request.headers.get("accept", ""):
+            shown: Response = await run_in_threadpool(page, request, problem.status, problem.detail)
+            return shown
         return JSONResponse(problem.body(), problem.status, media_type="application/problem+json")
 
     for kind in (Problem, HTTPException, RequestValidationError, errors.ServerError, CoreError, Exception):

@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -73,6 +74,13 @@ class Pages:
         body = self._templates.get_template(template).render(t=text.of(chosen), **{**_EMPTY, "path": request.url.path, **values})
         return HTMLResponse(body, status, HEADERS)
 
+    def problem(self, request: Request, status: int, detail: str) -> HTMLResponse:
+        """An error for whoever looks with a browser."""
+        chosen = request.cookies.get("language")
+        said = text.of(self.language(request, chosen))
+        title = said.not_found if status == HTTPStatus.NOT_FOUND else said.refused
+        return self.page(request, "problem.html", chosen, {"title": title, "detail": detail}, status)
+
     @staticmethod
     def language(request: Request, chosen: str | None) -> str:
         """The language chosen by cookie, else what the browser asks for."""
@@ -120,15 +128,9 @@ def _cursor(after: str | None) -> tuple[int, int] | None:
     return (int(at), int(ident)) if dash and at.isdecimal() and ident.isdecimal() and len(after or "") < 40 else None
 
 
-def _problem(pages: Pages, request: Request, language: str | None, detail: str) -> HTMLResponse:
-    title = text.of(pages.language(request, language)).not_found
-    return pages.page(request, "problem.html", language, {"title": title, "detail": detail}, 404)
-
-
-def router(sources: Sources) -> APIRouter:
+def router(pages: Pages) -> APIRouter:
     """All pages. Handlers are plain functions: FastAPI runs them beside its event loop, as they read the database."""
     routes = APIRouter(include_in_schema=False)
-    pages = Pages(sources)
     _lists(routes, pages)
     _details(routes, pages)
     _parts(routes, pages)
@@ -171,7 +173,7 @@ def _details(routes: APIRouter, pages: Pages) -> None:
         try:
             one = sources.catalogue.find(name)
         except Unknown as e:
-            return _problem(pages, request, language, str(e))
+            return pages.problem(request, HTTPStatus.NOT_FOUND, str(e))
         sources.ledger.append("view", {"device": one.device, "recording": one.recording, "by": "console"})
         story = pages.story(one)
         tracks = [t for t in sources.catalogue.tracks(one.id) if t.media != "image/jpeg"]
@@ -188,7 +190,7 @@ def _details(routes: APIRouter, pages: Pages) -> None:
     def device(request: Request, device: str, language: Language = None) -> Response:
         found = next((d for d in pages.devices() if d["id"] == device), None)
         if found is None:
-            return _problem(pages, request, language, f"there is no device {device[:40]} here")
+            return pages.problem(request, HTTPStatus.NOT_FOUND, f"there is no device {device[:40]} here")
         rows, _ = pages.recordings(None, device, views.RECORDINGS_SHOWN)
         facts = views.health_facts(found["health"], text.of(pages.language(request, language)))
         values = {"device": found, "facts": facts, "recordings": rows, "query": f"device={found['id']}"}

@@ -92,6 +92,7 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("marks_and_gaps", "Marks and gaps", "标记与缺失"),
     ("mark", "mark", "重点标记"),
     ("gap", "gap", "缺失"),
+    ("one_gap", "gap", "处缺失"),
     ("gaps", "gaps", "处缺失"),
     ("arrived", "Arrived", "已送达"),
     ("fragments", "fragments", "个片段"),
@@ -137,6 +138,7 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("no_recordings", "Nothing has been recorded yet. Press the button.", "尚无记录。请按下记录键。"),
     ("looking_is_recorded", "Looking at a recording is itself recorded in the ledger.", "查看记录的行为本身也会写入账本。"),
     ("not_found", "Not found", "未找到"),
+    ("refused", "That did not work", "未能完成"),
     ("back", "Back", "返回"),
 )
 

@@ -135,10 +135,12 @@ def timeline(one: Recording, fragments: Iterable[Fragment], story: Iterable[Mapp
     """What the page's script draws: pieces, gaps, marks and fixes on one scale of media time."""
     story = list(story)
     before = {m["pts"] for m in story if m["kind"] == "fragment" and m.get("pre") is True}
+    gaps = [{"from": m["from"], "lost": m["lost"], "reason": m["reason"]} for m in story if m["kind"] == "gap"]
     return {
-        "duration": one.duration,
+        # A gap at the end lies behind the last fragment.
+        "duration": max([one.duration, *(gap["from"] + gap["lost"] for gap in gaps)]),
         "pieces": [{"pts": f.pts, "duration": f.duration, "held": f.held, "pre": f.pts in before} for f in fragments if f.duration],
-        "gaps": [{"from": m["from"], "lost": m["lost"], "reason": m["reason"]} for m in story if m["kind"] == "gap"],
+        "gaps": gaps,
         "marks": [{"pts": m["pts"], "label": m["label"]} for m in story if m["kind"] == "mark"],
         "fixes": [
             {"pts": m["pts"], "lat": m["lat"], "lon": m["lon"], "speed": _number(m.get("speed"))} for m in story if m["kind"] == "fix"
@@ -147,10 +149,21 @@ def timeline(one: Recording, fragments: Iterable[Fragment], story: Iterable[Mapp
 
 
 def events(story: Iterable[Mapping[str, Any]], text: Text) -> list[dict[str, Any]]:
-    """What happened, for people: the kinds that bear on what is seen, in order."""
-    shown = []
+    """What happened, for people: the kinds that bear on what is seen, in order.
+
+    A gap stands where the media is missing and the stop where they end: after a power cut both lines are written much later, by
+    a clock that began anew.
+    """
+    shown: list[dict[str, Any]] = []
+    end = 0
     for m in story:
-        kind = m["kind"]
+        kind, pts = m["kind"], m["pts"]
+        if kind == "fragment":
+            end = max(end, m["pts"] + m["duration"])
+        elif kind == "gap":
+            pts, end = m["from"], max(end, m["from"] + m["lost"])
+        elif kind == "stop":
+            pts = end or pts
         if kind == "mark":
             what = f"★ {m['label'] or text['mark']}"
         elif kind == "gap":
@@ -163,7 +176,7 @@ def events(story: Iterable[Mapping[str, Any]], text: Text) -> list[dict[str, Any
             what = f"{text['event_' + kind]} ({text.say('trigger_' + m['trigger'], m['trigger'])})"
         else:
             continue
-        shown.append({"pts": m["pts"], "text": what})
+        shown.append({"pts": pts, "text": what})
     return shown
 
 
