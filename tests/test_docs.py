@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agent import config
 from agent.core import lines, wire
+from provisioning import deployment, device, toml
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -39,6 +41,19 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if not target.startswith(("http:", "https:")):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["operate.md", "operate.zh-CN.md"])
+def test_the_settings_that_administrators_are_shown_are_those_of_a_device(page, tmp_path):
+    """Parsed as the agent does, together with what provisioning writes."""
+    shown = re.findall(r"(?m)^    \[[^\n]*\n(?:    [^\n]*\n|\n(?=    ))+", (ROOT / "docs" / page).read_text())
+    assert len(shown) == 1
+    over = tmp_path / "camera.toml"
+    over.write_text(shown[0].replace("\n    ", "\n")[4:])
+    made = deployment.create(tmp_path / "deployment", "evidence.example.gov")
+    settings = config.load(device.enrol(made, "DSJ-0012345", tmp_path / "recorder", toml.read(over)).settings)
+    assert set(settings.board_tables()) == {"camera", "microphone", "button", "indicator"}
+    assert settings.overlay.officer_number == "012345"
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
