@@ -18,6 +18,7 @@ from server import problems
 from server.api import operations, packages, playback, recordings
 from server.api.looks import Looks
 from server.api.source import vkeys
+from server.browsers import OwnPages
 from server.config import Settings
 from server.daemons import Daemons
 from server.ingest import handshake, indexer, media
@@ -111,6 +112,7 @@ def build(line: Line) -> Apps:
     console.include_router(packages.router(services, looks))
     console.include_router(operations.router(services.metrics, checks))
     _mount_pages(console, services)
+    console.add_middleware(OwnPages, metrics=services.metrics)
     return Apps(device, console)
 
 

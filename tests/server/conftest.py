@@ -170,7 +170,7 @@ class Caller:
 
     async def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self._scoped, raise_app_exceptions=False, client=("127.0.0.1", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
             return await client.request(method, path, **more)
 
     def __call__(self, method: str, path: str, **more: Any) -> httpx.Response:
