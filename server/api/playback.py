@@ -1,6 +1,8 @@
 """Watching a recording: HLS playlist and the tracks' bytes, by range. Playing is recorded in the ledger.
 
-Only held fragments are given out: a hole in a file would read as zeroes, which nobody recorded.
+Rules:
+- Only held fragments are given out: a hole in a file would read as zeroes, which nobody recorded.
+- What type bytes have is said in our words, not in the journal's: who holds a device's key could else put a page of his own here.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from server.api.looks import Looks
 from server.problems import Problem
 from server.services import Services
 from server.store.catalogue import Fragment
+from server.store.objects import EXTENSIONS
 
 PIECE = 1 << 18
+HEADERS = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 _RANGE = re.compile(r"bytes=([0-9]{1,19})?-([0-9]{1,19})?")
 
 
@@ -50,18 +54,19 @@ def router(services: Services, looks: Looks) -> APIRouter:
         if not covered(fragments, first, end):
             raise Problem("not-held", f"bytes {first} to {end} of {track[:80]} are not all here yet")
         looks.look(request, "play", found)
-        headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - first), "Cache-Control": "private, max-age=3600"}
+        headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - first), **HEADERS}
+        kind = one.media if one.media in EXTENSIONS else "application/octet-stream"
         if wanted:
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
         if request.method == "HEAD":
-            return Response(status_code=206 if wanted else 200, headers=headers, media_type=one.media)
+            return Response(status_code=206 if wanted else 200, headers=headers, media_type=kind)
         path = objects.path(found.device, found.recording, one.track, one.media)
 
         def pieces() -> Iterator[bytes]:
             for at in range(first, end, PIECE):
                 yield objects.read(path, at, min(PIECE, end - at))
 
-        return StreamingResponse(pieces(), 206 if wanted else 200, headers, one.media)
+        return StreamingResponse(pieces(), 206 if wanted else 200, headers, kind)
 
     return made
 

@@ -121,6 +121,21 @@ def test_bytes_that_are_not_here_are_not_given_out_as_zeroes(web, ingest, device
     assert web.people.get(base, headers={"Range": "bytes=2000-"}).content == recording.media["front"][2000:]
 
 
+@pytest.mark.parametrize("media", ["text/html", "image/svg+xml", "video/mp4\r\nSet-Cookie: x=1", "视频"])
+def test_a_device_does_not_say_what_a_browser_makes_of_its_bytes(web, ingest, device, media):
+    made = device.start()
+    device.track(made, media=media)
+    device.fragment(made, b"<script>alert(1)</script>")
+    device.stop(made)
+    device.commit()
+    sent(ingest, device)
+    upload(ingest, made)
+    for method in ("GET", "HEAD"):
+        answer = web.people(method, f"/api/v1/recordings/{made.recording}/media/front")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/octet-stream")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_devices(web, ingest, device):
     ingest.offer(device, device.grow(3).batch())
     ingest.services.devices.hear(device.device, "status", b'{"online": true, "state": "idle"}', 5)
