@@ -1,7 +1,8 @@
 """Devices: their journals by the ledger, and what they last said of themselves on `status`, `health` and `reported`.
 
-A state is whatever JSON object the device sent, at most 16 KiB; it proves nothing and is shown as it came. The newest one is
-answered from memory and written to the catalogue now and then; after a start the broker repeats the retained ones.
+A state is whatever JSON object the device sent, at most 16 KiB and not deep; it proves nothing and is shown as it came. So what
+could not be shown is not taken in: one device must not be able to spoil the page of all. The newest one is answered from memory
+and written to the catalogue now and then; after a start the broker repeats the retained ones.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, Protocol
 
 TOPICS = ("status", "health", "reported")
 MAX_STATE = 16384
+MAX_DEPTH = 8
+"""As deep as a journal's lines."""
 
 
 class Listed(Protocol):
@@ -70,6 +73,9 @@ class Devices:
             raise ValueError("nested too deep") from e
         if not isinstance(said, dict):
             raise ValueError(f"expected a JSON object, got {type(said).__name__}")  # noqa: TRY004  a value from outside
+        _check_depth(said, MAX_DEPTH)
+        # ValueError, too, for half a surrogate pair and for numbers beyond every float, which JSON escapes can bring in.
+        json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
         state = State(at, said)
         with self._lock:
             self._said[device, topic] = state
@@ -102,3 +108,11 @@ class Devices:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if isinstance(value, (dict, list)):
+        if not left:
+            raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        for one in value.values() if isinstance(value, dict) else value:
+            _check_depth(one, left - 1)
