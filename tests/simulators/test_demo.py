@@ -143,7 +143,7 @@ def test_it_stays_until_it_is_told_and_a_second_start_finds_the_firsts_data(runn
         report = verify(str(path), [told["keys"]])
         assert report.verdict in ("intact", "incomplete")
         assert report.facts["device"] == "DSJ-0000002"
-        assert report.facts["marks"] == ["button"]
+        assert report.facts["marks"] == ["重点标记"]
         with zipfile.ZipFile(path) as bag:
             assert any(name.endswith("front.mp4") for name in bag.namelist())
 
