@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agent.core.lines import MAX_INT
+
 TOPICS = ("status", "health", "reported")
 MAX_STATE = 16384
 MAX_DEPTH = 8
@@ -68,7 +70,7 @@ class Devices:
         if len(payload) > MAX_STATE:
             raise ValueError(f"{len(payload)} bytes, at most {MAX_STATE}")
         try:
-            said = json.loads(payload.decode(), parse_constant=_no_constant)
+            said = json.loads(payload.decode(), parse_constant=_no_constant, parse_int=_integer)
         except RecursionError as e:
             raise ValueError("nested too deep") from e
         if not isinstance(said, dict):
@@ -108,6 +110,12 @@ class Devices:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > MAX_INT:
+        raise ValueError(f"{digits[:40]} is beyond what JSON readers keep")
+    return int(digits)
 
 
 def _check_depth(value: Any, left: int) -> None:

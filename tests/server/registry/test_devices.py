@@ -31,6 +31,9 @@ def devices(services):
         b'{"a":' * MAX_DEPTH + b"{}" + b"}" * MAX_DEPTH,
         b'{"a":"' + b"x" * MAX_STATE + b'"}',
         b'{"a":' + b"9" * 5000 + b"}",
+        b'{"backlog_bytes":' + b"9" * 400 + b"}",
+        b'{"a":9007199254740992}',
+        b'{"a":-9007199254740992}',
     ],
     ids=lambda payload: payload[:24].decode("ascii", "replace"),
 )
@@ -47,7 +50,8 @@ def test_what_could_not_be_shown_is_not_taken_in(web, devices, device, payload):
         b"{}",
         '{"software":"执录 0.1 😀","x":"\\ud83d\\ude00"}'.encode(),
         b'{"a":' * (MAX_DEPTH - 1) + b"{}" + b"}" * (MAX_DEPTH - 1),
-        b'{"battery":1e308,"alarms":[null,true,-0.5]}',
+        b'{"battery":1e308,"alarms":[null,true,-0.5],"free":9007199254740991,"temperature":-9007199254740991}',
+        b'{"backlog":{"lines":-9007199254740991,"bytes":9007199254740991},"clock":{"source":[],"error":9007199254740991}}',
         b'{"state":["alarm"],"online":1,"backlog":{"lines":"x"},"software":{"a":[1]}}',
     ],
 )
