@@ -171,7 +171,7 @@ def _salvage(
             salvaged.recovered.setdefault(recording, []).extend((name, one) for one in members)
             end = track.end + sum(dict(one)["bytes"] for one in members)
             _cut_tail(media, files, shelf, findings, recording, name, end)
-            if members and (path := media.found(recording, name)) is not None:
+            if (path := media.found(recording, name)) is not None:
                 settle.track(files, path)
     salvaged.missing = salvage.missing(journal, media, story)
     return salvaged

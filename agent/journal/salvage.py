@@ -97,7 +97,9 @@ def power_gaps(recording: str, found: Open) -> list[Gap]:
         if not track.closed:
             least = track.last[3] if track.last else NOMINAL_MS
             gaps.append(Gap(recording, name, track.known_to, max(alive - track.known_to, least), "power"))
-    return gaps if found.tracks else [Gap(recording, "", 0, max(alive, NOMINAL_MS), "power")]
+    if not found.tracks and not found.closed:
+        gaps.append(Gap(recording, "", 0, max(alive, NOMINAL_MS), "power"))
+    return gaps
 
 
 def running(tracks: dict[str, Track]) -> list[str]:

@@ -29,7 +29,7 @@ def journal(files: Files, folder: Path) -> None:
 
 
 def track(files: Files, path: Path) -> None:
-    """A track file and its name; its folder's name was made durable before the first byte was written."""
+    """A track file, longer or shorter than it durably is, and its name; its folder's was durable before the first byte was written."""
     with disk("make durable", path):
         files.sync(path)
         files.sync_folder(path.parent)

@@ -56,6 +56,8 @@ class Open:
     up: int
     n: int = 1
     tracks: dict[str, Track] = field(default_factory=dict)
+    closed: bool = False
+    """Whether the loss at a power cut is on record, for a recording that had no track yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +174,14 @@ def _fragment(story: Story, _index: int, members: dict[str, Any]) -> None:
 
 def _gap(story: Story, _index: int, members: dict[str, Any]) -> None:
     recording = story.open.get(members["recording"])
-    track = recording.tracks.get(members["track"]) if recording else None
+    if recording is None:
+        return
+    power = members["reason"] == "power"
+    recording.closed |= power
+    track = recording.tracks.get(members["track"])
     if track is not None:
         track.known_to = max(track.known_to, members["from"] + members["lost"])
-        track.closed |= members["reason"] == "power"
+        track.closed |= power
 
 
 def _stop(story: Story, index: int, members: dict[str, Any]) -> None:

@@ -88,6 +88,14 @@ def test_a_recording_without_a_track_still_says_that_it_lost_something(device):
     assert after.of("stop")[0]["tracks"] == []
 
 
+def test_a_loss_that_a_start_without_a_stop_has_stated_is_not_stated_again(device):
+    recording = device.ulid()
+    device.scribe.start(recording, "button", 0)
+    device.scribe.gap(recording, "", 0, 1000, "power")
+    after = again(device)
+    assert len(after.of("gap")) == len(after.of("stop")) == 1
+
+
 def unlined(device, recording: str, data: bytes) -> None:
     """Bytes that reached the disk while their line did not."""
     path = device.media.found(recording, "front")
