@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -10,9 +9,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.core.errors import LineError
 from server.api import shapes
 from server.api.looks import Looks
 from server.errors import Unknown
+from server.evidence.reading import meaning
 from server.services import Services
 
 
@@ -27,8 +28,8 @@ class Filters(BaseModel):
     officer: str | None = None
     case: str | None = None
     matter: str | None = None
-    since: int | None = None
-    until: int | None = None
+    since: shapes.Whole | None = None
+    until: shapes.Whole | None = None
     marked: bool | None = None
     state: Literal["recording", "uploading", "stored"] | None = None
 
@@ -84,7 +85,11 @@ def _lists(made: APIRouter, services: Services, looks: Looks) -> None:
 
     @made.get("/custody")
     def custody(
-        limit: Limit = 50, cursor: int | None = None, recording: str | None = None, device: str | None = None, kind: str | None = None
+        limit: Limit = 50,
+        cursor: shapes.Whole | None = None,
+        recording: str | None = None,
+        device: str | None = None,
+        kind: str | None = None,
     ) -> dict[str, Any]:
         """The ledger's lines but the anchors, the newest first."""
         if recording is not None:
@@ -118,9 +123,16 @@ def _details(made: APIRouter, services: Services, looks: Looks) -> None:
         lines = logs.lines(found.origin, found.start_line, min(end, found.start_line + MAX_POSITIONS))
         if not lines:
             raise Unknown(f"{name[:80]} has no lines")
-        epoch = json.loads(lines[0])["epoch"]
-        fixes = [json.loads(line) for line in lines if _FIX.match(line)]
-        return {"items": [_position(one, epoch) for one in fixes]}
+        epoch = meaning(lines[0])["epoch"]
+        return {"items": [_position(one, epoch) for one in map(_fix, lines) if one is not None]}
+
+
+def _fix(line: bytes) -> dict[str, Any] | None:
+    """The members of a position; None for any other line, and for one without meaning."""
+    try:
+        return meaning(line) if _FIX.match(line) else None
+    except LineError:
+        return None
 
 
 def _position(members: dict[str, Any], epoch: int) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from server.problems import Problem
 from server.registry.devices import Device
 from server.store.catalogue import Recording, Track
 
 MAX_PAGE = 200
+MOST = (1 << 63) - 1
+"""The largest number that the database keeps."""
+Whole = Annotated[int, Field(ge=-MOST, le=MOST)]
 
 
 def recording(one: Recording) -> dict[str, Any]:
@@ -67,6 +72,7 @@ def place(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     at, dash, ident = text.rpartition("-")
-    if not dash or len(text) > 40 or not at.removeprefix("-").isdecimal() or not ident.isdecimal():
+    written = dash and len(text) <= 40 and at.removeprefix("-").isdecimal() and ident.isdecimal()
+    if not written or max(abs(int(at)), int(ident)) > MOST:
         raise Problem("bad-request", f"cursor: expected one that a page gave, got {text[:40]!r}")
     return int(at), int(ident)

@@ -125,7 +125,8 @@ class Pages:
 
 def _cursor(after: str | None) -> tuple[int, int] | None:
     at, dash, ident = (after or "").partition("-")
-    return (int(at), int(ident)) if dash and at.isdecimal() and ident.isdecimal() and len(after or "") < 40 else None
+    # A cursor is at most two numbers that the database keeps.
+    return (int(at), int(ident)) if dash and at.isdecimal() and ident.isdecimal() and max(len(at), len(ident)) < 19 else None
 
 
 def router(pages: Pages) -> APIRouter:

@@ -96,6 +96,8 @@ def recording(one: Recording, labels: Iterable[str]) -> dict[str, Any]:
     """A row of the recordings' table."""
     return {
         "id": one.recording,
+        # What links name: another device may have used the same id, by accident or to be in the way.
+        "name": f"{one.device}:{one.recording}",
         "device": one.device,
         "officer": one.officer,
         "case": one.case_id,
@@ -127,7 +129,7 @@ def journal_of(one: Recording, lines: Iterable[bytes]) -> list[dict[str, Any]]:
         if members["kind"] == "start":
             epoch = members["epoch"]
         if epoch is not None:
-            found.append({**members, "pts": members["pts"] if "pts" in members else max(0, members["up"] - epoch)})
+            found.append({**members, "pts": members["pts"] if members["kind"] == "fragment" else max(0, members["up"] - epoch)})
     return found
 
 

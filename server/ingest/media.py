@@ -14,9 +14,9 @@ import binascii
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
@@ -27,6 +27,7 @@ from server.ingest.intake import Upload
 from server.problems import Problem
 from server.services import Services
 from server.store.catalogue import Fragment, Recording, Track
+from server.store.shelf import MAX_TRACK_BYTES
 from server.tls import own_device
 
 CHUNK = 1 << 20
@@ -36,6 +37,7 @@ SETTLE_S = 5.0
 INDEX_WAIT_S = 5.0
 INDEX_LOOK_S = 0.02
 DIGESTS: dict[str, Callable[[], Any]] = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
+Offset = Annotated[int, Path(ge=0, le=MAX_TRACK_BYTES)]
 _DIGEST = re.compile(r"([a-z0-9*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):")
 
 
@@ -52,7 +54,7 @@ def router(services: Services, indexer: Indexer) -> APIRouter:
         return {"device": device, "recording": found.recording, "state": found.state, "tracks": tracks}
 
     @made.put("/{device}/{recording}/{track}/{offset}", status_code=201)
-    async def put(request: Request, device: str, recording: str, track: str, offset: int) -> JSONResponse:
+    async def put(request: Request, device: str, recording: str, track: str, offset: Offset) -> JSONResponse:
         """Whole fragments from byte `offset` of the track on."""
         known_device(services, own_device(request, device))
         limit = services.settings.media.request_bytes

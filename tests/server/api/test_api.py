@@ -59,7 +59,13 @@ def test_recordings_by_what_one_looks_for(web, ingest, device, recording):
     assert [one["query"] for one in custody(ingest, "search")] == [{"officer": "007"}, {"case": "A-1"}]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1000", "cursor=x", "cursor=1-2-x", "state=lost", "colour=red", "since=now"])
+HUGE = "9" * 25
+NONSENSE = ["limit=0", "limit=1000", "cursor=x", "cursor=1-2-x", "state=lost", "colour=red", "since=now"]
+
+
+@pytest.mark.parametrize(
+    "query", [*NONSENSE, f"since={HUGE}", f"until=-{HUGE}", f"cursor={HUGE}-1", f"cursor=1-{HUGE}", f"cursor=-{HUGE}-1"]
+)
 def test_questions_that_make_no_sense(web, query):
     answer = web.people.get(f"/api/v1/recordings?{query}")
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:zhilu:bad-request")
@@ -78,6 +84,22 @@ def test_positions_on_the_medias_time(web, recording):
     found = web.people.get(f"/api/v1/recordings/{recording.recording}/positions").json()["items"]
     assert [(one["lat"], one["lon"], one["speed"]) for one in found] == [(311234567, 1211234567, 1000)]
     assert 0 < found[0]["media_ms"] < 1000
+
+
+def test_positions_that_mean_nothing_are_no_positions(web, ingest, device):
+    made = device.start()
+    for line in (
+        b'{"at":1,"up":1,"kind":"fix",',
+        b'{"at":1,"up":1,"kind":"fix","lat":"x","lon":1,"salt":""}',
+        b'{"at":1,"up":1,"kind":"fix"}',
+    ):
+        device.raw(line)
+    device._of(made, "fix", lat=1, lon=2)
+    device.stop(made)
+    device.commit()
+    sent(ingest, device)
+    found = web.people.get(f"/api/v1/recordings/{made.recording}/positions").json()["items"]
+    assert [(one["lat"], one["lon"]) for one in found] == [(1, 2)]
 
 
 def test_no_such_recording(web):
@@ -184,6 +206,24 @@ def test_a_package_that_verifies(web, ingest, recording, tmp_path):
     keys = [ingest.services.ledger.key.vkey, ingest.services.witness.key.vkey]
     report = verify(str(path), keys)
     assert report.verdict == "intact", report.as_json()
+
+
+def test_a_track_that_the_catalogue_did_not_take_in_is_named_as_missing(web, ingest, device, tmp_path):
+    beacon = ingest.services.ledger.checkpoint()
+    device.line("enrol", **{name: device.enrolment[name] for name in ("origin", "vkey", "certificate")})
+    known = device.line("beacon", checkpoint=beacon[: beacon.index("\n\n") + 1])
+    made = device.start(governing=[merkle.leaf_hash(known).hex()])
+    device.track(made, "side.view")
+    device.fragment(made, b"init", "side.view")
+    device.stop(made)
+    device.commit()
+    sent(ingest, device)
+    answer = web.people("POST", f"/api/v1/recordings/{made.recording}/package")
+    assert answer.status_code == 200, answer.text
+    (tmp_path / "package.zip").write_bytes(answer.content)
+    report = verify(str(tmp_path / "package.zip"), [ingest.services.ledger.key.vkey, ingest.services.witness.key.vkey])
+    assert report.verdict == "incomplete", report.as_json()
+    assert "track side.view fragment 0" in [found.place for check in report.checks for found in check.findings]
 
 
 def test_nothing_to_export_is_not_recorded_as_an_export(web, ingest, device):

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests.server.ingest.test_indexer import sent
+from tests.server.virtual import Device
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -57,3 +58,34 @@ def test_a_package_that_can_not_be_made_is_a_page_for_people_and_a_problem_for_p
     assert shown.status_code == told.status_code >= 400
     assert "<h1>That did not work</h1>" in shown.text
     assert told.headers["content-type"] == "application/problem+json"
+
+
+def test_a_member_of_no_meaning_does_not_spoil_the_page(web, ingest, device):
+    made = device.start()
+    device._of(made, "mark", label="here", pts="never")
+    device.stop(made)
+    device.commit()
+    sent(ingest, device)
+    page = web.people.get(f"/recordings/{made.recording}", headers=HTML)
+    assert page.status_code == 200
+    assert "★ here" in page.text
+
+
+def test_another_device_with_the_same_id_is_not_in_the_way(web, ingest, device):
+    other = Device("DSJ-0000002")
+    ingest.enrol(other)
+    one, two = device.record(), other.record()
+    assert one.recording == two.recording
+    for sender in (device, other):
+        sent(ingest, sender)
+    for name in (device.device, other.device):
+        link = f"/recordings/{name}:{one.recording}"
+        assert f'href="{link}"' in web.people.get("/recordings", headers=HTML).text
+        page = web.people.get(link, headers=HTML)
+        assert page.status_code == 200
+        assert f'action="/api/v1{link}/package"' in page.text
+
+
+@pytest.mark.parametrize("after", ["9" * 25 + "-1", "1-" + "9" * 25, "9" * 18 + "-" + "9" * 18, "x-1", "1"])
+def test_places_in_a_list_that_are_none(web, after):
+    assert web.people.get(f"/recordings?after={after}", headers=HTML).status_code == 200

@@ -234,3 +234,8 @@ def test_what_is_held_of_an_unknown_recording(caller, device):
 @pytest.mark.parametrize(("numbers", "expected"), [([], []), ([0], [[0, 1]]), ([0, 1, 3, 4, 9], [[0, 2], [3, 5], [9, 10]])])
 def test_ranges(numbers, expected):
     assert media.ranges(numbers) == expected
+
+
+@pytest.mark.parametrize("offset", [-1, (1 << 40) + 1, 1 << 63, 10**25])
+def test_an_offset_that_no_track_has(caller, device, recording, offset):
+    problem(caller.put(path(device, recording, offset), content=b"x"), 400, "bad-request")
