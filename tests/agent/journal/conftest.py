@@ -60,7 +60,7 @@ class Device:
         """Recover, announce, and have `journal`, `media`, `scribe`."""
         self.media = MediaFiles(self.state / "media", self.files)
         self.clock = StepClock(0, self.clock.wall)
-        recovered = recover(self.folder, ORIGIN, KEY, self.files, self.media)
+        recovered = self.recovered = recover(self.folder, ORIGIN, KEY, self.files, self.media)
         self.journal = recovered.journal
         self.scribe = Scribe(self.journal, self.media, self.clock, self.chance.randbytes, self._hear)
         if self.journal.size == 0:
@@ -76,6 +76,17 @@ class Device:
         other = Device(self.state, files, self.chance.randrange(1 << 30))
         other.clock.wall = self.clock.wall
         return other
+
+    def again(self) -> Device:
+        """The next start on the same disk."""
+        other = self.on(self.files)
+        other.start()
+        return other
+
+    def edit(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Change a file of the journal as somebody with a card reader would."""
+        path = self.folder / name
+        self.files.replace(path, change(self.files.read(path)))
 
     def ulid(self) -> str:
         alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -7,21 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal.errors import DiskFull, Lost
+from agent.journal.errors import DiskFull
 from agent.journal.media import MediaFiles
-from agent.journal.recovery import adoptable, announce, recover
+from agent.journal.recovery import announce, recover
 from agent.journal.scribe import Scribe
-from hal.contracts import ClockReading
 from simulators.powercut import PowerCut, SimulatedFiles
 
 STATE = Path("/state")
 SEGMENT = "segment-000000000000.jsonl"
-
-
-def edit(device, name: str, change) -> None:
-    """Change a file of the journal as somebody with a card reader would."""
-    path = device.folder / name
-    device.files.replace(path, change(device.files.read(path)))
 
 
 @pytest.fixture
@@ -31,21 +24,14 @@ def device(make):
     return found
 
 
-def again(device):
-    """The next start on the same disk."""
-    other = device.on(device.files)
-    other.recovered = other.start()
-    return other
-
-
 def test_a_clean_end_is_called_clean(device):
     device.record(1, stop=True)
     device.scribe.shutdown()
-    after = again(device)
+    after = device.again()
     assert (after.recovered.clean, after.recovered.lost) == (True, {})
     boots = after.of("boot")
     assert [(boot["boot"], boot["clean"]) for boot in boots] == [(1, True), (2, True)]
-    last = again(after)
+    last = after.again()
     assert last.of("boot")[-1]["clean"] is False, "without the last line the end was none"
 
 
@@ -53,7 +39,7 @@ def test_an_unfinished_recording_gets_its_gap_and_its_stop(device, judges):
     recording = device.record(3)
     device.clock.up += 2_500_000
     device.scribe.mark(recording, "last sign of life")
-    after = again(device)
+    after = device.again()
     judges.whole(after.journal)
     boot, gap, stop = after.lines()[-3:]
     assert boot["kind"] == "boot"
@@ -63,27 +49,27 @@ def test_an_unfinished_recording_gets_its_gap_and_its_stop(device, judges):
     assert stop["trigger"] == "power"
     assert stop["tracks"] == [{"track": "front", "fragments": 4, "bytes": after.media.size(recording, "front"), "duration": 3000}]
     assert after.recovered.unfinished == [recording]
-    assert again(after).recovered.lost == {}, "once is enough"
+    assert after.again().recovered.lost == {}, "once is enough"
 
 
 def test_each_running_track_gets_a_gap_and_ended_ones_none(device):
     recording = device.record(2)
     for name, media in (("front-2", "video/mp4"), ("rear", "video/mp4"), ("still-1", "image/jpeg")):
         device.scribe.track(recording, name, media, "x", "test")
-    gaps = again(device).of("gap")
+    gaps = device.again().of("gap")
     assert [(gap["track"], gap["from"], gap["lost"]) for gap in gaps] == [("front-2", 2000, 1000), ("rear", 0, 2010)]
 
 
 def test_a_loss_that_is_on_record_already_is_not_stated_twice(device):
     recording = device.record(2)
     device.scribe.gap(recording, "front", 2000, 1500, "camera")
-    (_, power) = again(device).of("gap")
+    (_, power) = device.again().of("gap")
     assert (power["from"], power["lost"]) == (3500, 1000)
 
 
 def test_a_recording_without_a_track_still_says_that_it_lost_something(device):
     device.scribe.start(device.ulid(), "button", 0)
-    after = again(device)
+    after = device.again()
     assert [(gap["track"], gap["lost"], gap["reason"]) for gap in after.of("gap")] == [("", 1000, "power")]
     assert after.of("stop")[0]["tracks"] == []
 
@@ -92,7 +78,7 @@ def test_a_loss_that_a_start_without_a_stop_has_stated_is_not_stated_again(devic
     recording = device.ulid()
     device.scribe.start(recording, "button", 0)
     device.scribe.gap(recording, "", 0, 1000, "power")
-    after = again(device)
+    after = device.again()
     assert len(after.of("gap")) == len(after.of("stop")) == 1
 
 
@@ -108,7 +94,7 @@ def test_two_whole_fragments_without_a_line_get_one_and_the_rest_is_set_aside(de
     whole = [make.moof_mdat(device.chance) for _ in range(3)]
     end = device.media.size(recording, "front")
     unlined(device, recording, b"".join(whole) + b"torn")
-    after = again(device)
+    after = device.again()
     judges.whole(after.journal)
     recovered = [line for line in after.of("fragment") if line.get("recovered")]
     assert [(line["seq"], line["offset"], line["pts"]) for line in recovered] == [(3, end, 2000), (4, end + len(whole[0]), 3000)]
@@ -126,7 +112,7 @@ def test_a_fragment_with_holes_is_not_recovered(device, make):
     recording = device.record(1)
     data = make.box(b"moof", b"head") + make.box(b"mdat", b"x" * 100 + bytes(4096) + b"y")
     unlined(device, recording, data)
-    after = again(device)
+    after = device.again()
     assert after.of("boot")[-1]["lost"] == {"media": len(data), "unfinished": 1}
 
 
@@ -138,7 +124,7 @@ def test_the_init_segment_alone_is_recovered_too(device, make):
     path = STATE / "media" / recording / "front.mp4"
     data = make.init(device.chance) + make.moof_mdat(device.chance)
     device.files.append(path, data + make.moof_mdat(device.chance))
-    after = again(device)
+    after = device.again()
     assert [(line["seq"], line["pts"], line["duration"]) for line in after.of("fragment")] == [(0, 0, 0), (1, 0, 1000)]
     assert after.media.size(recording, "front") == len(data)
 
@@ -148,7 +134,7 @@ def test_a_whole_still_without_a_line_gets_one(device):
     for name, data in (("still-1", b"\xff\xd8 picture \xff\xd9"), ("still-2", b"\xff\xd8 torn")):
         device.scribe.track(recording, name, "image/jpeg", "jpeg", "test")
         device.files.append(STATE / "media" / recording / f"{name}.jpg", data)
-    after = again(device)
+    after = device.again()
     assert [line["track"] for line in after.of("fragment") if line.get("recovered")] == ["still-1"]
     assert after.of("boot")[-1]["lost"]["media"] == len(b"\xff\xd8 torn")
 
@@ -158,7 +144,7 @@ def test_media_that_no_line_names_are_moved_aside(device):
     for name in (f"{stranger}/front.mp4", f"{recording}/other.mp4"):
         device.files.make_folder((STATE / "media" / name).parent)
         device.files.append(STATE / "media" / name, b"whose?")
-    after = again(device)
+    after = device.again()
     assert after.of("boot")[-1]["lost"]["media"] == 12
     assert after.media.recordings() == [recording]
     assert after.media.names(recording) == ["front.mp4"]
@@ -170,7 +156,7 @@ def test_lines_whose_bytes_are_gone_get_a_gap_each_once(device, judges):
     path = device.media.found(recording, "front")
     fragments = device.of("fragment")
     device.files.truncate(path, fragments[3]["offset"] + 3)
-    after = again(device)
+    after = device.again()
     judges.whole(after.journal)
     gaps = after.of("gap")
     assert [(gap["from"], gap["lost"], gap["reason"]) for gap in gaps] == [
@@ -180,10 +166,10 @@ def test_lines_whose_bytes_are_gone_get_a_gap_each_once(device, judges):
     ]
     assert after.of("boot")[-1]["lost"] == {"missing": 2, "unfinished": 1}
     device.files.truncate(path, 0)
-    later = again(after)
+    later = after.again()
     news = later.of("gap")[3:]
     assert [(gap["from"], gap["lost"], "n" in gap) for gap in news] == [(0, 0, False), (0, 1000, False), (1000, 1000, False)]
-    assert again(later).recovered.lost == {}
+    assert later.again().recovered.lost == {}
 
 
 def test_content_that_a_card_lost_is_noticed_while_it_is_fresh(device):
@@ -191,170 +177,8 @@ def test_content_that_a_card_lost_is_noticed_while_it_is_fresh(device):
     path = device.media.found(recording, "front")
     data = device.files.read(path)
     device.files.replace(path, data[:-200] + bytes(200))
-    gaps = again(device).of("gap")
+    gaps = device.again().of("gap")
     assert (gaps[0]["from"], gaps[0]["lost"], gaps[0]["reason"]) == (2000, 1000, "storage")
-
-
-# --------------------------------------------------------------------------- lines and checkpoints
-
-
-def test_one_batch_behind_the_checkpoint_is_adopted_and_a_torn_tail_cut(device, judges):
-    recording = device.record(2)
-    before = device.journal.size
-    lines = device.journal.lines(0, before)
-    device.scribe.batch().__enter__()
-    extra = [device.scribe.line("mark", [("label", f"{number}")], recording) for number in range(1)]
-    edit(device, SEGMENT, lambda data: data + b"\n".join([*extra, b'{"at":17637']))
-    after = again(device)
-    judges.whole(after.journal)
-    assert after.journal.lines(0, before + 1) == [*lines, *extra]
-    assert after.of("boot")[-1]["lost"] == {"journal": 11, "adopted": {"first": before, "count": 1}, "unfinished": 1}
-    (kept,) = [name for name in after.files.list(after.folder / "aside") if name.startswith("lines-")]
-    assert after.files.read(after.folder / "aside" / kept) == b'{"at":17637'
-
-
-def test_only_lines_with_meaning_and_at_most_a_batch_are_adopted(device):
-    device.scribe.batch().__enter__()
-    good = device.scribe.line("beacon", [("checkpoint", "x" * 900)], None)
-    assert adoptable([good] * 3) == 3
-    assert adoptable([good, b"{}", good]) == 1
-    assert adoptable([good, bytes(30), good]) == 1
-    assert adoptable([good] * 300) == 49_152 // (len(good) + 1)
-    short = device.scribe.line("sense", [], None)
-    assert adoptable([short] * 300) == 256
-
-
-def test_a_torn_checkpoint_is_cut_and_said(device, judges):
-    device.record(1, stop=True)
-    before = device.journal.size
-    edit(device, "checkpoints", lambda data: data[:-30])
-    after = again(device)
-    judges.whole(after.journal)
-    lost = after.of("boot")[-1]["lost"]
-    assert lost["adopted"]["count"] == 1
-    assert lost["checkpoints"] > 100
-    assert after.journal.lines(0, before) == device.journal.lines(0, before)
-
-
-def test_an_edited_line_goes_back_to_what_was_cosigned_with_an_alarm(device, judges):
-    device.record(3, stop=True)
-    device.cosign()
-    cosigned = device.journal.size
-    device.record(3, stop=True)
-    abandoned, beyond = device.journal.checkpoint, device.journal.lines(cosigned, device.journal.size)
-    edit(device, SEGMENT, lambda data: data.replace(beyond[-1], beyond[-1].replace(b"button", b"remote")))
-    after = again(device)
-    judges.whole(after.journal)
-    assert after.journal.lines(0, cosigned) == device_lines(device, cosigned)
-    (tamper,) = after.of("tamper")
-    assert (tamper["event"], tamper["size"], tamper["checkpoint"]) == ("root-mismatch", cosigned, abandoned)
-    boot = after.of("boot")[-1]
-    assert boot["lost"]["lines"] == len(beyond)
-    (kept,) = [name for name in after.files.list(after.folder / "aside") if name.startswith("lines-")]
-    assert after.files.read(after.folder / "aside" / kept).split(b"\n")[:-2] == beyond[:-1]
-    assert again(after).of("tamper") == [tamper]
-
-
-def device_lines(device, end: int) -> list[bytes]:
-    return device.files.read(device.folder / SEGMENT).split(b"\n")[:end]
-
-
-def test_lines_cut_off_go_back_to_what_was_cosigned(device, judges):
-    device.record(2, stop=True)
-    device.cosign()
-    cosigned = device.journal.size
-    device.record(2, stop=True)
-    edit(device, SEGMENT, lambda data: b"".join(line + b"\n" for line in data.split(b"\n")[: cosigned + 3]))
-    after = again(device)
-    judges.whole(after.journal)
-    assert after.of("tamper")[0]["size"] == cosigned
-    assert after.of("boot")[-1]["lost"]["lines"] == 3
-
-
-def test_checkpoints_removed_after_a_cosignature_go_on_from_it(device, judges):
-    device.record(2, stop=True)
-    device.cosign()
-    cosigned = device.journal.size
-    device.scribe.clock(ClockReading("ntp", 0, 5))
-    device.files.remove(device.folder / "checkpoints")
-    after = again(device)
-    judges.whole(after.journal)
-    assert after.of("boot")[-1]["lost"]["adopted"] == {"first": cosigned, "count": 1}
-    assert after.of("tamper") == []
-
-
-def test_more_than_a_batch_without_checkpoint_is_an_alarm(device, judges):
-    device.record(1, stop=True)
-    kept = device.files.read(device.folder / "checkpoints")
-    size = device.journal.size
-    for _ in range(300):
-        device.scribe.sense(20_000, 500)
-    edit(device, "checkpoints", lambda _: kept)
-    after = again(device)
-    judges.whole(after.journal)
-    assert after.of("tamper")[0]["event"] == "lines-without-checkpoint"
-    assert after.of("boot")[-1]["lost"]["adopted"] == {"first": size, "count": 256}
-    assert after.of("boot")[-1]["lost"]["lines"] == 44
-
-
-def test_without_a_cosignature_the_largest_checkpoint_that_fits_counts(device, judges):
-    device.record(3, stop=True)
-    size = device.journal.size
-    last = device.journal.lines(size - 1, size)[0]
-    edit(device, SEGMENT, lambda data: data.replace(last, last.replace(b"button", b"remote")))
-    after = again(device)
-    judges.whole(after.journal)
-    assert after.of("tamper")[0]["size"] == size - 1
-
-
-@pytest.mark.parametrize("damage", [lambda data: b"x" + data[1:], lambda data: b""])
-def test_where_nothing_signed_fits_only_the_next_journal_can_go_on(device, damage):
-    device.record(1, stop=True)
-    edit(device, SEGMENT, damage)
-    with pytest.raises(Lost, match="begin the next one"):
-        device.on(device.files).start()
-
-
-def test_a_journal_older_than_its_cosigned_note_says_so(device):
-    """A card that was rolled back: lines and checkpoints fit, and the server has more."""
-    device.record(1, stop=True)
-    older = {name: device.files.read(device.folder / name) for name in (SEGMENT, "checkpoints")}
-    device.record(1, stop=True)
-    device.cosign()
-    newest = device.journal.cosigned_size
-    for name, data in older.items():
-        edit(device, name, lambda _, data=data: data)
-    after = again(device)
-    assert after.of("boot")[-1]["lost"]["cosigned"] == newest
-
-
-def test_recovery_over_a_segments_end(make, small_segments, judges):
-    small_segments(8)
-    device = make.Device(STATE, SimulatedFiles())
-    device.start()
-    device.record(6, stop=True)
-    device.cosign(8)
-    device.record(6, stop=True)
-    last = max(name for name in device.files.list(device.folder) if name.endswith("jsonl"))
-    edit(device, last, lambda data: data.replace(b"button", b"remote"))
-    after = again(device)
-    judges.whole(after.journal)
-    assert after.of("tamper")[0]["size"] == 8
-    assert again(after).recovered.lost == {}
-
-
-def test_a_wrong_range_file_costs_nothing(make, small_segments, judges):
-    small_segments(8)
-    device = make.Device(STATE, SimulatedFiles())
-    device.start()
-    device.record(9, stop=True)
-    size = device.journal.size
-    edit(
-        device, "segment-000000000008.range", lambda _: device.files.read(device.folder / "segment-000000000008.range").replace(b"A", b"B")
-    )
-    after = again(device)
-    judges.whole(after.journal)
-    assert (after.journal.size, after.of("tamper")) == (size + 1, [])
 
 
 def test_a_full_disk_is_said_and_harms_nothing(device, make):
@@ -365,7 +189,7 @@ def test_a_full_disk_is_said_and_harms_nothing(device, make):
     with pytest.raises(DiskFull):
         device.on(device.files).start()
     device.files.capacity = used + 100_000
-    after = again(device)
+    after = device.again()
     assert after.of("boot")[-1]["lost"] == {"media": 400, "unfinished": 1}
 
 
@@ -373,8 +197,8 @@ def test_a_power_cut_during_recovery_hides_nothing(device, make, judges):
     recording = device.record(2)
     device.cosign()
     unlined(device, recording, make.moof_mdat(device.chance) + b"torn")
-    edit(device, SEGMENT, lambda data: data + b'{"torn')
-    edit(device, "checkpoints", lambda data: data + b"torn")
+    device.edit(SEGMENT, lambda data: data + b'{"torn')
+    device.edit("checkpoints", lambda data: data + b"torn")
     start = device.files.after_cut()
     expected = {"journal": 6, "checkpoints": 4, "media": 4, "recovered": 1, "unfinished": 1}
     number = 0
@@ -399,7 +223,7 @@ def test_a_power_cut_during_recovery_hides_nothing(device, make, judges):
 
 def test_what_was_found_is_forgotten_only_when_it_is_on_record(device, make):
     """Announced within a larger batch, as an enrolment is: the note of what was found stays until that is durable."""
-    edit(device, SEGMENT, lambda data: data + b'{"torn')
+    device.edit(SEGMENT, lambda data: data + b'{"torn')
     files = device.files.after_cut()
     media = MediaFiles(STATE / "media", files)
     recovered = recover(device.folder, make.origin, make.key, files, media)
@@ -427,5 +251,5 @@ def test_what_is_lost_fits_into_its_line(device, make):
     for number in range(30):
         device.record(1)
         unlined(device, device.of("start")[-1]["recording"], b"t" * (number + 1))
-        device = again(device)
+        device = device.again()
     assert all(len(json.dumps(boot["lost"])) < 1024 for boot in device.of("boot"))
