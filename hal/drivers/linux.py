@@ -76,15 +76,21 @@ class Files:
 
     def append(self, path: Path, data: bytes) -> int:
         """Append, creating the file where it is missing; where the bytes begin. After an error a part may be there."""
-        with self._opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as handle:
+        handle = self._open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
             offset = self._kernel.fstat(handle).st_size
             self._write_all(handle, data)
+        finally:
+            self._kernel.close(handle)
         return offset
 
     def sync(self, path: Path) -> None:
         """Return when the file's bytes and its length are on the disk."""
-        with self._opened(path, os.O_RDONLY) as handle:
+        handle = self._open(path, os.O_RDONLY)
+        try:
             self._kernel.fsync(handle)
+        finally:
+            self._kernel.close(handle)
 
     def sync_folder(self, path: Path) -> None:
         """Return when the names in the folder are on the disk."""
@@ -164,9 +170,12 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
+    def _open(self, path: Path, flags: int) -> int:
+        return self._kernel.open(path, flags | os.O_CLOEXEC, 0o644)
+
     @contextmanager
     def _opened(self, path: Path, flags: int) -> Iterator[int]:
-        handle = self._kernel.open(path, flags | os.O_CLOEXEC, 0o644)
+        handle = self._open(path, flags)
         try:
             yield handle
         finally:
