@@ -104,7 +104,7 @@ class _Verification:
         device = self.make("device key", trust.check_device, bag, claims, proved, proofs, self.keys)
         if device is not None:
             self.make("signature", trust.check_signature, proved, device)
-        seconds = self.make("cosignature", trust.check_cosignature, proved, self.keys)
+        seconds = self.make("cosignature", trust.check_cosignature, proved, self.keys, device)
         recording = self.make("sequence", sequence.check_sequence, proved, claims)
         if recording is None:
             return

@@ -22,6 +22,7 @@ from server.evidence.verdict import Check
 from .journal import Journal
 from .proofs import LedgerLine, LedgerProofs
 from .sequence import Recording
+from .stretch import check_stretch
 
 FILE = "data/custody.jsonl"
 
@@ -117,16 +118,7 @@ def _check_export(check: Check, claims: Claims, recording: Recording, proved: li
         stretch = f"an excerpt from {last.get('from')!r:.20} to {last.get('to')!r:.20} ms" if part else "the whole"
         check.tampered(FILE, f"the ledger exported {stretch}, the package claims {'an excerpt' if claims.part else 'the whole'}")
     elif part and type(last.get("from")) is int and type(last.get("to")) is int:
-        _check_stretch(check, recording, last["from"], last["to"])
-
-
-def _check_stretch(check: Check, recording: Recording, first: int, end: int) -> None:
-    """No fragment is shown that lies wholly outside what the ledger says was handed over; init segments have no length."""
-    for m in recording.of("fragment"):
-        if m["duration"] > 0 and (m["pts"] >= end or m["pts"] + m["duration"] <= first):
-            what = f"the ledger exported {first} to {end} ms, and this fragment is of {m['pts']} to {m['pts'] + m['duration']} ms"
-            check.tampered(f"track {m['track']} fragment {m['seq']}", what)
-            return
+        check_stretch(check, recording, last["from"], last["to"])
 
 
 def _check_stored(check: Check, line: LedgerLine, journal: Journal, recording: Recording) -> None:

@@ -86,12 +86,15 @@ def check_fragments(check: Check, bag: Bag, claims: Claims, recording: Recording
     """Cut the files by the claims, and hash every byte."""
     tracks = tracks_of(check, recording)
     pieces: list[_Piece] = []
+    ends: list[tuple[str, str]] = []
     for claimed in claims.tracks:
-        pieces += _cut(check, bag, claimed, tracks.get(claimed.name))
+        pieces += _cut(check, bag, claimed, tracks.get(claimed.name), ends)
     _check_left(check, bag, claims, tracks)
     digests = media_digests(bag)
     missing = sum(len(t.fragments) for t in tracks.values()) - len(pieces)
     _hash_all(check, bag, pieces, workers or available_cores())
+    for place, message in ends:  # after the fragments: the first that differs says more than the length of the file
+        check.tampered(place, message)
     for piece in pieces:
         whole = piece.bytes == bag.files.get(piece.file)
         if whole and digests.get(piece.file, piece.sha256) != piece.sha256:
@@ -104,8 +107,8 @@ def check_fragments(check: Check, bag: Bag, claims: Claims, recording: Recording
     return tracks
 
 
-def _cut(check: Check, bag: Bag, claimed: Track, track: TrackLines | None) -> list[_Piece]:
-    """The pieces of a file, in order; empty when it can't be cut."""
+def _cut(check: Check, bag: Bag, claimed: Track, track: TrackLines | None, ends: list[tuple[str, str]]) -> list[_Piece]:
+    """The pieces of a file, in order, as far as it has them; what is wrong with its end goes into `ends`."""
     place = claimed.file
     if track is None or track.begun is None:
         check.tampered("data/recording.json", f"track {claimed.name}: no line of the recording begins it")
@@ -126,9 +129,11 @@ def _cut(check: Check, bag: Bag, claimed: Track, track: TrackLines | None) -> li
             "data/recording.json", f"track {claimed.name}: {count} fragments are said to be held, lines name {len(pieces)} of them"
         )
     size = bag.files.get(claimed.file, 0)
+    whole = [p for p in pieces if p.start + p.bytes <= size]
     if size != at:
-        check.tampered(place, f"has {size} bytes, its fragments have {at}")
-    return [p for p in pieces if p.start + p.bytes <= size]
+        torn = f", {pieces[len(whole)].name}" if len(whole) < len(pieces) else ""
+        ends.append((place + torn, f"the file has {size} bytes, its fragments have {at}"))
+    return whole
 
 
 def _check_left(check: Check, bag: Bag, claims: Claims, tracks: dict[str, TrackLines]) -> None:

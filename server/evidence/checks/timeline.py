@@ -80,7 +80,7 @@ def check_gaps(check: Check, claims: Claims, recording: Recording, tracks: dict[
     for track in tracks.values():
         playable = [track.fragments[seq] for seq in sorted(track.fragments) if seq > 0]
         media_ms = max(media_ms, sum(m["duration"] for m in playable))
-        spans = _merged(stated.get(track.name, []))
+        spans = merged(stated.get(track.name, []))
         for before, after in zip(playable, playable[1:]):  # noqa: B905, RUF007 — Python 3.9
             if after["seq"] == before["seq"] + 1:
                 _between(check, track.name, before, after, spans)
@@ -100,7 +100,7 @@ def _between(check: Check, track: str, before: dict[str, Any], after: dict[str, 
     place = f"track {track} fragment {after['seq']}"
     if begin < end - TOLERANCE_MS:
         check.tampered(place, f"begins at {span(begin)}, before the end of the one before it at {span(end)}")
-    elif begin - end - _covered(end, begin, gaps) > TOLERANCE_MS:
+    elif begin - end - covered(end, begin, gaps) > TOLERANCE_MS:
         check.incomplete(place, f"{begin - end} ms of media are missing before it (from {span(end)}), and no gap line says so")
 
 
@@ -116,14 +116,14 @@ def _check_followers(check: Check, tracks: dict[str, TrackLines], stated: dict[s
             continue
         end = max(m["pts"] + m["duration"] for m in before.fragments.values())
         begin = min((m["pts"] for m in track.fragments.values() if m["seq"] > 0), default=end)
-        gaps = _merged(stated.get(name, []) + stated.get(before.name, []))
-        if begin - end - _covered(end, begin, gaps) > BETWEEN_TRACKS_MS:
+        gaps = merged(stated.get(name, []) + stated.get(before.name, []))
+        if begin - end - covered(end, begin, gaps) > BETWEEN_TRACKS_MS:
             check.incomplete(
                 f"track {name}", f"{begin - end} ms are missing behind {before.name} (from {span(end)}), and no gap line says so"
             )
 
 
-def _merged(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def merged(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The stated gaps in order, those that meet as one: so each moment is counted once."""
     merged: list[tuple[int, int]] = []
     for first, end in sorted(gaps):
@@ -134,7 +134,7 @@ def _merged(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _covered(first: int, end: int, merged: list[tuple[int, int]]) -> int:
+def covered(first: int, end: int, merged: list[tuple[int, int]]) -> int:
     """How much of [first, end) the stated gaps cover."""
     total, at = 0, max(bisect_right(merged, (first, first)) - 1, 0)
     while at < len(merged) and merged[at][0] < end:

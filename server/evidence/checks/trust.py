@@ -25,6 +25,7 @@ from server.evidence.keys import Keyring, signed_by, signers
 from server.evidence.text import utc
 from server.evidence.verdict import Check
 
+from .certificate import validity
 from .journal import LINES, PROOF, Journal
 from .proofs import LedgerProofs
 
@@ -35,10 +36,11 @@ MAX_CERTIFICATE = 64 << 10
 
 @dataclass(frozen=True)
 class Device:
-    """The device's key, and whether a given key vouches for it."""
+    """The device's key, whether a given key vouches for it, and when its certificate was valid, in ms."""
 
     verifier: note.Verifier
     vouched: bool
+    certified: tuple[int, int] | None = None
 
 
 def check_device(check: Check, bag: Bag, claims: Claims, journal: Journal, proofs: LedgerProofs, keys: Keyring) -> Device:
@@ -64,8 +66,8 @@ def check_device(check: Check, bag: Bag, claims: Claims, journal: Journal, proof
     if enrolled["origin"] != claims.origin:
         raise MisfitError(ENROLMENT, f"enrols {enrolled['origin']}, the package is of {claims.origin}")
     device = _device(check, claims.origin, enrolled["vkey"], by_ledger=by_ledger, keys=keys)
-    _check_certificate(check, bag, enrolled["certificate"], device.verifier)
-    return device
+    certified = _check_certificate(check, bag, enrolled["certificate"], device.verifier)
+    return Device(device.verifier, device.vouched, certified)
 
 
 def _compare(own: dict[str, Any] | None, enrolled: dict[str, Any]) -> None:
@@ -97,10 +99,11 @@ def _device(check: Check, origin: str, vkey: str, *, by_ledger: bool, keys: Keyr
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----\s*")
 
 
-def _check_certificate(check: Check, bag: Bag, digest: str, verifier: note.Verifier) -> None:
+def _check_certificate(check: Check, bag: Bag, digest: str, verifier: note.Verifier) -> tuple[int, int] | None:
+    """Whether it is the enrolled one; when it was valid, where that can be read."""
     if CERTIFICATE not in bag.files:
         check.note("the device's certificate is not in the package; nothing depends on it")
-        return
+        return None
     pem = _PEM.fullmatch(bag.text(CERTIFICATE, MAX_CERTIFICATE))
     try:
         der = binascii.a2b_base64(pem.group(1)) if pem else b""
@@ -110,6 +113,9 @@ def _check_certificate(check: Check, bag: Bag, digest: str, verifier: note.Verif
         check.tampered(CERTIFICATE, f"not the certificate that was enrolled (SHA-256 {digest:.64})")
     elif verifier.key not in der:
         check.tampered(CERTIFICATE, "does not hold the device's key")
+    else:
+        return validity(der)
+    return None
 
 
 def check_signature(check: Check, journal: Journal, device: Device) -> None:
@@ -122,7 +128,7 @@ def check_signature(check: Check, journal: Journal, device: Device) -> None:
     check.says = f"the checkpoint over {journal.checkpoint.size} lines is signed by {device.verifier.name}"
 
 
-def check_cosignature(check: Check, journal: Journal, keys: Keyring) -> int | None:
+def check_cosignature(check: Check, journal: Journal, keys: Keyring, device: Device | None) -> int | None:
     """When a given witness cosigned the checkpoint, in seconds since 1970; None when none did."""
     _, held = signed_by(journal.note, PROOF, keys.witnesses())
     if not held:
@@ -131,4 +137,14 @@ def check_cosignature(check: Check, journal: Journal, keys: Keyring) -> int | No
     seconds, name = min((s.seconds or 0, s.name) for s in held)
     check.figures = {"cosignatures": len(held), "witness": name, "seconds": seconds}
     check.says = f"{name} cosigned the checkpoint at {utc(seconds * 1000)}: nothing up to there was changed afterwards"
+    if device is not None and device.certified is not None:
+        _note_validity(check, *device.certified, seconds * 1000)
     return seconds
+
+
+def _note_validity(check: Check, first: int, last: int, at: int) -> None:
+    """A certificate that did not hold then is said. What vouches for the key is the ledger, and that it was not revoked, the witness."""
+    if at > last:
+        check.note(f"the certificate had run out by then, at {utc(last)}; what vouches for the key is the ledger's enrol line")
+    elif at < first:
+        check.note(f"the certificate was to hold from {utc(first)} on only; what vouches for the key is the ledger's enrol line")

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from server.evidence import package
+from server.evidence.checks.journal import Line
+from server.evidence.checks.sequence import Recording
+from server.evidence.checks.stretch import check_stretch
 from server.evidence.errors import ExportError
 from server.evidence.excerpt import Stretch, select
 from server.evidence.package import Wanted
 from server.evidence.text import as_text
+from server.evidence.verdict import Check
 from server.evidence.verify import verify
 from tests.server.evidence.conftest import RECORDING, export, scene
 from tests.server.evidence.forge import Forger, judge
@@ -96,6 +100,59 @@ def test_another_stretch_than_the_ledger_says_was_handed_over(tmp_path):
     wanted = Wanted(device.origin, RECORDING, device.starts[RECORDING], Stretch(5500, 6500))
     package.make(world, wanted).write_folder(tmp_path / "package")
     judge(Forger(tmp_path / "package", world, device), "tampered", "the ledger exported 0 to 1000 ms")
+
+
+@pytest.mark.parametrize(("gone", "named"), [([3], 3), ([4], 4), ([5], 5), ([3, 4], 4), ([4, 5], 4)])
+def test_seconds_cut_out_of_an_excerpt_with_their_lines(excerpt, gone, named):
+    """Lines may be left out of an excerpt, but not within the stretch that the ledger let go."""
+    excerpt.cut("data/media/front.mp4", "front", gone)
+    lines = [excerpt.index_of(f'"seq":{seq},', '"front"', RECORDING) for seq in gone]
+    excerpt.show_only(i for i in excerpt.indices if i not in lines)
+    excerpt.rebag()
+    judge(excerpt, "incomplete", f"track front fragment {named}: left out, and the ledger exported 2500 to 4500 ms")
+
+
+def shown(seq: int, pts: int, kind: str = "fragment") -> Line:
+    members = {"kind": kind, "track": "front", "seq": seq, "pts": pts, "duration": 1000, "from": pts, "lost": 1000}
+    return Line(seq, b"", b"", members)
+
+
+def stretch_of(lines: list[Line], first: int, end: int, fragments: int | None = None) -> Check:
+    stop = Line(99, b"", b"", {"kind": "stop", "tracks": [{"track": "front", "fragments": fragments}]}) if fragments else None
+    check = Check("custody")
+    check_stretch(check, Recording(lines=lines, stop=stop), first, end)
+    return check
+
+
+@pytest.mark.parametrize(
+    ("lines", "first", "end", "fragments"),
+    [
+        ([shown(3, 2000), shown(4, 3000)], 2500, 3500, 9),
+        ([shown(3, 2000), shown(4, 3000)], 2000, 4000, 9),
+        ([shown(1, 900)], 0, 1500, 9),  # the track begins there
+        ([shown(8, 7000)], 7100, 20_000, 9),  # and ends there
+        ([shown(8, 7000)], 7100, 20_000, None),  # no stop: nothing says that there was more
+        ([shown(0, 1500, "gap"), shown(3, 2500)], 1500, 3000, 9),  # a gap that meets the stretch is shown
+        ([shown(3, 2000), shown(0, 3000, "gap")], 2500, 4000, 9),
+        ([shown(3, 2090)], 2000, 3090, 9),  # two frames
+    ],
+)
+def test_an_honest_stretch_leaves_nothing_out(lines, first, end, fragments):
+    assert stretch_of(lines, first, end, fragments).ok
+
+
+@pytest.mark.parametrize(
+    ("lines", "first", "end", "place"),
+    [
+        ([shown(3, 2000)], 1000, 3000, "track front fragment 2"),
+        ([shown(3, 2000)], 2000, 4000, "track front fragment 4"),
+        ([shown(3, 2000), shown(5, 4000)], 2000, 5000, "track front fragment 4"),
+        ([shown(0, 1500, "gap"), shown(3, 2700)], 1500, 3000, "track front fragment 2"),  # the gap covers a part of it only
+    ],
+)
+def test_what_is_left_out_of_a_stretch_is_named(lines, first, end, place):
+    check = stretch_of(lines, first, end, 9)
+    assert [(f.verdict, f.place) for f in check.findings] == [("incomplete", place)]
 
 
 @pytest.mark.parametrize(("first", "end"), [(-1, 5), (5, 5), (6, 5)])

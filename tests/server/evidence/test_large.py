@@ -13,7 +13,7 @@ from server.evidence.bag import Bag
 from server.evidence.checks.fragments import TrackLines
 from server.evidence.checks.journal import Line, check_journal
 from server.evidence.checks.sequence import Recording
-from server.evidence.checks.timeline import _covered, _merged, check_gaps
+from server.evidence.checks.timeline import check_gaps, covered, merged
 from server.evidence.claims import Claims
 from server.evidence.manifest import BAGIT, MANIFEST, TAG_MANIFEST, check_bag
 from server.evidence.verdict import Check
@@ -87,4 +87,4 @@ SPANS = st.lists(st.tuples(st.integers(-20, 60), st.integers(0, 30)).map(lambda 
 @given(SPANS, st.integers(-10, 50), st.integers(0, 40))
 def test_each_moment_is_covered_once(gaps, first, length):
     moments = {at for low, high in gaps for at in range(low, high)}
-    assert _covered(first, first + length, _merged(gaps)) == len(moments & set(range(first, first + length)))
+    assert covered(first, first + length, merged(gaps)) == len(moments & set(range(first, first + length)))
