@@ -6,6 +6,7 @@
     packages/cut        a recording that a power cut ended
     packages/other      a recording of another device
     packages/late       one that was made with the clock a year behind
+    packages/twice, float, large   recordings with a line that readers read differently, written by who has the device's key, and cosigned
     packages/expired    one whose evidence certificate had run out, of a device that was revoked afterwards
     cards/<device>      state folders, as they lie on the cards; the main device's ends with a recording that nobody has cosigned
     cards/older         the main device's as it was before the recording that matters
@@ -16,6 +17,7 @@ The keys are new each time; `seed` decides nothing here but salts and names.
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,18 +29,22 @@ from simulators.adversary.device import Time
 from simulators.adversary.office import DOMAIN, Office, deployment, office
 from simulators.adversary.recorder import Unit
 
-MAIN, OTHER, OLD = "DSJ-0012345", "DSJ-0099999", "DSJ-0000007"
+MAIN, OTHER, OLD, BENT = "DSJ-0012345", "DSJ-0099999", "DSJ-0000007", "DSJ-0006666"
 STRETCH = Stretch(1_500, 3_000)
 YEAR_MS = 365 * 86_400_000
+NAME = "genuine.json"
+NONSENSE = {"twice": '"label":"y"', "float": '"weight":1.5', "large": '"weight":9007199254740993'}
+"""What is added to a line that is then signed and cosigned: a name twice, a float, a number beyond 2⁵³."""
 
 
 @dataclass
 class Genuine:
-    """Where everything lies, what the recordings are called, and which keys an expert is given."""
+    """Where everything lies, how the recordings are called, which keys an expert is given, and cosigned notes that passed by."""
 
     folder: Path
     keys: list[str] = field(default_factory=list)
     recordings: dict[str, str] = field(default_factory=dict)
+    heard: dict[str, str] = field(default_factory=dict)
 
     def package(self, name: str) -> Path:
         """A package as a folder."""
@@ -67,7 +73,14 @@ def make(folder: Path, seed: int = 1) -> Genuine:
         made.keys = [server.services.ledger.key.vkey, server.services.witness.key.vkey]
         _Story(made, server, time, seed).tell()
     shutil.move(folder / "deployment" / "server", made.store)
+    (folder / NAME).write_text(json.dumps({"keys": made.keys, "recordings": made.recordings, "heard": made.heard}), encoding="utf-8")
     return made
+
+
+def load(folder: Path) -> Genuine:
+    """What `make` made there."""
+    said = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    return Genuine(folder, said["keys"], said["recordings"], said["heard"])
 
 
 class _Story:
@@ -80,6 +93,7 @@ class _Story:
         self.duty(main, other)
         self.hand_over()
         self.old_device()
+        self.nonsense()
         self.backwards(other)
         self.time.ms += 60_000
         self.server.anchor()
@@ -122,6 +136,7 @@ class _Story:
         self.made.recordings["cut"] = main.begin()
         main.watch(2.4)
         main.send_lines(self.server)
+        self.made.heard["before the cut"] = main.open.scribe.journal.cosigned or ""
         main.cut()
         self.wake(main, 4)
         main.off()
@@ -150,6 +165,24 @@ class _Story:
         self.made.recordings["revoked"] = unit.record(3)
         unit.off()
         shutil.copytree(unit.state, self.made.card(OLD))
+
+    def nonsense(self) -> None:
+        """Whoever has a device's key has lines signed and cosigned that readers read differently, in the middle of a recording."""
+        unit = self.unit(BENT, self.time.ms)
+        for scene, (name, more) in enumerate(NONSENSE.items(), 8):
+            self.wake(unit, scene)
+            self.made.recordings[name] = recording = unit.begin()
+            unit.watch(1)
+            scribe = unit.open.scribe
+            with scribe.batch():
+                line = scribe.line("mark", [("label", "x")], recording)
+            scribe.journal.append([line.replace(b',"label":"x"', b',"label":"x",' + more.encode())])
+            unit.end()
+            unit.sync(self.server)
+            self.server.anchor()
+            unit.off()
+            self.export(name, BENT, recording)
+        shutil.copytree(unit.state, self.made.card(BENT))
 
     def backwards(self, other: Unit) -> None:
         """Somebody sets a clock back a year before he records."""
