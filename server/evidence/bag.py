@@ -179,7 +179,7 @@ def open_bag(path: str) -> Bag:
     try:
         mode = place.stat().st_mode
     except (OSError, ValueError) as e:
-        raise NotAPackageError(f"{path}: {getattr(e, 'strerror', None) or e}") from e
+        raise NotAPackageError(f"{path}: expected a package's folder or .zip, got: {getattr(e, 'strerror', None) or e}") from e
     bag: Bag
     if stat.S_ISDIR(mode):
         bag = FolderBag(place)

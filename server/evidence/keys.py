@@ -61,7 +61,8 @@ def _from_file(name: str, reason: CoreError, primitives: Primitives | None) -> l
     try:
         path = Path(name)
         if not path.is_file():
-            raise TrustError(f"--key {name[:200]}: neither a vkey ({reason}) nor a file")
+            why = reason if "+" in name else "name+id+key"
+            raise TrustError(f"--key {name[:200]}: neither a vkey ({why}) nor a file that is there; the agency gives out its keys.txt")
         text = path.read_bytes()[: MAX_KEY_FILE + 1].decode()
     except (OSError, ValueError) as e:
         raise e if isinstance(e, TrustError) else TrustError(f"--key {name[:200]}: can't be read: {e}") from e

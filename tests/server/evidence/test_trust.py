@@ -106,8 +106,8 @@ def test_an_outside_cosignature_inside_the_beacons_anchor(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("nonsense", "neither a vkey"),
-        ("evidence.example.gov/ledger+00000000+AAAA", "neither a vkey"),
+        ("keys.txt", r"--key keys.txt: neither a vkey \(name\+id\+key\) nor a file that is there; the agency gives out its keys.txt$"),
+        ("evidence.example.gov/ledger+00000000+AAAA", r"neither a vkey \(vkey .*: unknown key type 0\) nor a file"),
         ("/", "neither a vkey"),
         ("a\0b", "neither a vkey"),
     ],
