@@ -42,6 +42,7 @@ TABLE = {
     "range": (416, "The range is not in the file"),
     "other-host": (421, "This console has no such name"),
     "mismatch": (422, "A fragment is not what its line says"),
+    "busy": (429, "Too many requests of this device at once"),
     "unexpected": (500, "Something went wrong in the server"),
     "storage": (500, "The server could not keep or read it"),
     "not-installed": (501, "This server can't do that"),

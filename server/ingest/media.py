@@ -1,6 +1,6 @@
 """The media intake over HTTP: devices put whole fragments, and ask what is held.
 
-201 stored, 200 held already, 408, 409 no cosigned line names these bytes yet, 413, 422 naming the fragment that does not match, 507.
+201 stored, 200 held already, 408, 409 no cosigned line names these bytes yet, 413, 422 naming the fragment that does not match, 429, 507.
 
 A request that takes long is made durable bit by bit, and one whose sender has gone silent ends: what was checked counts either way,
 and who asks what is held hears of it.
@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -34,6 +36,8 @@ CHUNK = 1 << 20
 """Bytes that are gathered before a thread is asked to hash and write them."""
 SETTLE_S = 5.0
 """How long fragments of a request that goes on may wait to be durable."""
+AT_ONCE = 16
+"""Requests of one device: twice what an agent's settings allow. Each may keep a fragment in memory that has not come whole."""
 INDEX_WAIT_S = 5.0
 INDEX_LOOK_S = 0.02
 DIGESTS: dict[str, Callable[[], Any]] = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
@@ -44,6 +48,7 @@ _DIGEST = re.compile(r"([a-z0-9*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):")
 def router(services: Services, indexer: Indexer) -> APIRouter:
     """The routes below /api/v1/media."""
     made = APIRouter(prefix="/api/v1/media", tags=["media"])
+    running: Counter[str] = Counter()
 
     @made.get("/{device}/{recording}")
     def held(request: Request, device: str, recording: str) -> dict[str, Any]:
@@ -62,13 +67,28 @@ def router(services: Services, indexer: Indexer) -> APIRouter:
         if not length.isdigit() or int(length) > limit:
             raise Problem("too-large", f"a request brings at most {limit} bytes, got {length[:40]}")
         digests = content_digest(request.headers.get("content-digest"))
-        upload = await begin(services, indexer, device, recording, track, offset)
-        new = await _receive(request, upload, services.settings.media, digests, indexer)
+        with _one_of(running, device):
+            upload = await begin(services, indexer, device, recording, track, offset)
+            new = await _receive(request, upload, services.settings.media, digests, indexer)
         first, last = upload.checked[0], upload.checked[-1]
         answer = {"track": track, "first": first.seq, "end": last.seq + 1, "bytes": last.offset + last.bytes - first.offset, "stored": new}
         return JSONResponse(answer, 201 if new else 200)
 
     return made
+
+
+@contextlib.contextmanager
+def _one_of(running: Counter[str], device: str) -> Iterator[None]:
+    """Count a request of a device; Problem where it has too many already."""
+    if running[device] >= AT_ONCE:
+        raise Problem("busy", f"{device} has {AT_ONCE} requests on their way already")
+    running[device] += 1
+    try:
+        yield
+    finally:
+        running[device] -= 1
+        if not running[device]:
+            del running[device]
 
 
 async def _receive(request: Request, upload: Upload, limits: Media, digests: list[tuple[Any, bytes]], indexer: Indexer) -> int:
@@ -172,18 +192,18 @@ def known_device(services: Services, device: str) -> None:
 
 
 def content_digest(value: str | None) -> list[tuple[Any, bytes]]:
-    """Running digests with what they should become (RFC 9530); algorithms that are not known are ignored."""
-    found = []
+    """Running digests with what they should become (RFC 9530); algorithms that are not known are ignored, of two the last counts."""
+    found = {}
     for member in (value or "").split(",") if value else ():
         parts = _DIGEST.fullmatch(member.strip())
         if parts is None:
             raise Problem("bad-digest", f"expected algorithm=:base64:, got {member.strip()[:100]!r}")
         if parts[1] in DIGESTS:
             try:
-                found.append((DIGESTS[parts[1]](), base64.b64decode(parts[2], validate=True)))
+                found[parts[1]] = (DIGESTS[parts[1]](), base64.b64decode(parts[2], validate=True))
             except binascii.Error as e:
                 raise Problem("bad-digest", f"{parts[1]}: not base64") from e
-    return found
+    return list(found.values())
 
 
 def shown(track: Track, fragments: list[Fragment]) -> dict[str, Any]:

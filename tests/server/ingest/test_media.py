@@ -239,3 +239,28 @@ def test_ranges(numbers, expected):
 @pytest.mark.parametrize("offset", [-1, (1 << 40) + 1, 1 << 63, 10**25])
 def test_an_offset_that_no_track_has(caller, device, recording, offset):
     problem(caller.put(path(device, recording, offset), content=b"x"), 400, "bad-request")
+
+
+def test_so_many_requests_of_one_device_and_no_more(monkeypatch, ingest, web, caller, device, recording):
+    monkeypatch.setattr(media, "AT_ONCE", 1)
+    other = Device("DSJ-0000002", seed=2)
+    ingest.enrol(other)
+    theirs = other.record()
+    ingest.offer(other, other.batch())
+    ingest.index()
+    meanwhile = []
+
+    async def body():
+        for asked, sender, one in ((caller, device, recording), (web.device(other.device), other, theirs)):
+            meanwhile.append(await asyncio.to_thread(asked.put, path(sender, one), content=one.media["front"]))
+        yield recording.media["front"]
+
+    assert caller.put(path(device, recording), content=body()).status_code == 201
+    problem(meanwhile[0], 429, "busy")
+    assert meanwhile[1].status_code == 201
+    assert caller.put(path(device, recording), content=recording.media["front"]).status_code == 200
+
+
+def test_of_two_digests_by_one_algorithm_the_last_counts():
+    value = ", ".join(["sha-256=:AAAA:"] * 5000 + [f"sha-256=:{base64.b64encode(b'x' * 32).decode()}:"])
+    assert [expected for _, expected in media.content_digest(value)] == [b"x" * 32]
