@@ -91,7 +91,8 @@ def problem_of(error: Exception) -> Problem:
         told = "; ".join(f"{'.'.join(str(p) for p in one['loc'][1:])}: {one['msg']}" for one in error.errors())
         return Problem("bad-request", told[:1000])
     if isinstance(error, HTTPException):
-        return Problem(BY_STATUS.get(error.status_code, "bad-request"), str(error.detail))
+        nowhere = error.status_code == 404 and error.detail == "Not Found"
+        return Problem(BY_STATUS.get(error.status_code, "bad-request"), "nothing has this address here" if nowhere else str(error.detail))
     for kind, slug in SLUGS:
         if isinstance(error, kind):
             return Problem(slug, str(error))

@@ -63,8 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         made = _from_folder(options) if options.settings is not None else _from_server(options)
-    except (EvidenceError, ServerError, OSError) as e:
+    except (EvidenceError, ServerError) as e:
         sys.stderr.write(f"zhilu export: {plain(str(e))}\n")
+        return 1
+    except OSError as e:
+        sys.stderr.write(f"zhilu export: {plain(str(e.filename or options.out))}: {e.strerror or e}\n")
         return 1
     answer = {"recording": options.recording, "package": str(made), "bytes": _bytes(made)}
     out = (
@@ -132,7 +135,7 @@ def _problem(error: urllib.error.HTTPError) -> str:
     """What the server said (RFC 9457)."""
     try:
         said = json.loads(error.read(MAX_PROBLEM))
-        return f"{said['title']}: {said.get('detail', '')}"
+        return str(said.get("detail") or said["title"])
     except (ValueError, KeyError, TypeError):
         return f"HTTP status {error.code}"
 

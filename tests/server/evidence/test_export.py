@@ -97,7 +97,7 @@ def test_a_recording_whose_media_are_not_here_yet_is_incomplete(deployment, serv
     ("arguments", "says"),
     [
         (["01JD8Z3V9M5Q7R2T4W6Y8A0C1E"], "no recording"),
-        (["../../etc/passwd"], "here"),
+        (["../../etc/passwd"], "nothing has this address here"),
         (["RECORDING", "--from", "5", "--to", "5"], "to a later one"),
         (["RECORDING", "--from", "90000000"], "to a later one"),
         (["RECORDING", "--server", "http://127.0.0.1:1"], "is the server running?"),
@@ -111,6 +111,12 @@ def test_what_can_not_be_exported_says_why(deployment, server, tmp_path, capsys,
     assert export.main([*given, "-o", str(tmp_path / "out")]) == 1
     assert says in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_can_not_be_made_is_named(server, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert export.main(["RECORDING", "-o", str(tmp_path / "file" / "out"), "--server", server]) == 1
+    assert capsys.readouterr().err == f"zhilu export: {tmp_path}/file/out: Not a directory\n"
 
 
 def test_nothing_is_overwritten(deployment, server, tmp_path, capsys):
