@@ -61,6 +61,7 @@ class UploadSettings:
     parallel: int = 2
     target_bytes: int = 4_194_304
     least_bytes: int = 2_097_152
+    smallest_bytes: int = LEAST_BYTES
     gather_us: int = 5_000_000
     bytes_per_s: int = 0
     only_networks: tuple[str, ...] = ()
@@ -258,7 +259,7 @@ class Uploader:
         if result.doubtful:
             self._doubts.broke(first.recording)
         if result.outcome == "failed":
-            self._target = max(self._target // 2, LEAST_BYTES)
+            self._target = max(self._target // 2, self._settings.smallest_bytes)
         if result.outcome == "damaged":
             self._told.damaged(first, result.detail)
         elif result.outcome == "mismatch":
