@@ -22,9 +22,12 @@ Part = tuple[Track, Sequence[Fragment]]
 
 
 def family(tracks: Sequence[Track], name: str | None = None) -> list[Track]:
-    """The tracks that continue one another: those of `name`, else of the first with moving pictures or sound."""
+    """The tracks that continue one another: those of `name`, else of the first with moving pictures, else with sound.
+
+    Sound that began before the camera gave pictures is a track of its own; a player that began with it would show no picture after it.
+    """
     playable = [one for one in tracks if one.media in ("video/mp4", "audio/mp4")]
-    first = name or next((one.track for one in playable), None)
+    first = name or next((one.track for media in ("video/mp4", "audio/mp4") for one in playable if one.media == media), None)
     if first is None:
         return []
     return [one for one in playable if _family(one.track) == _family(first)]

@@ -151,7 +151,7 @@ def timeline(one: Recording, fragments: Iterable[Fragment], story: Iterable[Mapp
 
 
 def events(story: Iterable[Mapping[str, Any]], text: Text) -> list[dict[str, Any]]:
-    """What happened, for people: the kinds that bear on what is seen, in order.
+    """What happened, for people: the kinds that bear on what is seen, by their place in media time.
 
     A gap stands where the media is missing and the stop where they end: after a power cut both lines are written much later, by
     a clock that began anew.
@@ -179,7 +179,7 @@ def events(story: Iterable[Mapping[str, Any]], text: Text) -> list[dict[str, Any
         else:
             continue
         shown.append({"pts": pts, "text": what})
-    return shown
+    return sorted(shown, key=lambda one: one["pts"])
 
 
 def custody(entries: Iterable[Entry]) -> list[dict[str, Any]]:

@@ -101,6 +101,13 @@ def test_tracks_of_one_camera_follow_one_another():
     assert playlist.family(tracks, "side") == []
 
 
+def test_pictures_are_what_is_played_and_sound_where_there_are_none():
+    sound = track("sound", "audio/mp4")
+    assert [one.track for one in playlist.family([sound, track("front"), track("front-2")])] == ["front", "front-2"]
+    assert [one.track for one in playlist.family([sound, track("still-1", "image/jpeg")])] == ["sound"]
+    assert playlist.family([track("still-1", "image/jpeg")]) == []
+
+
 def test_a_clock_beyond_any_calendar():
     wild = dataclasses.replace(STORED, started_at=2**53 - 1)
     assert "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000+00:00" in rows(wild, ("front", "++"))
