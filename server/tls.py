@@ -58,6 +58,7 @@ def context(settings: Settings) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.verify_mode = ssl.CERT_REQUIRED
+    made.num_tickets = 0  # nobody resumes: each would carry the client's certificate back, seconds of a slow line
     try:
         made.load_verify_locations(paths[0])
         made.load_cert_chain(paths[1], paths[2])

@@ -4,7 +4,8 @@ Rules:
 - No batch before the handshake has an answer (`begin`); nothing that comes over MQTT counts as that answer.
 - A batch ends at a stored checkpoint, is at most 64 KiB or 256 lines, and a handful is in flight (interfaces.md; `sending`).
 - A checkpoint that the witness cosigned beyond our end, or with another root, ends the conversation: the handshake decides.
-- `status` is retained and published when it changes, `reported` likewise, `health` every so often and not kept.
+- `status` is retained and published when it changes, `reported` likewise, `health` every so often and not kept. None of them
+  queues behind what a slow line has not taken yet.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Exchange:
         for message in messages:
             self._receive(message)
         batches = self._send() if self._link.connected else 0
-        if self._link.connected:
+        if self._link.flows:
             self._report()
         return f"in {len(messages)}, out {batches}" if messages or batches else ""
 

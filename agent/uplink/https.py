@@ -2,7 +2,8 @@
 
 Only the status that a request asked for is success. 401, 403, 5xx, a redirect or a page of some proxy in between is not.
 
-The time limit is for each piece of the way, so that a slow line is no dead one; and the kernel is handed little before the network
+The time limit is for each piece of the way, so that a slow line is no dead one; where it is passed, the next request has three times
+as long, until one has been answered; and the kernel is handed little before the network
 takes it, or the wait for an answer would begin while most of a request is still on this side of a slow line.
 """
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES = 1_048_576
 CONNECT_TIMES = 3
 """A connection may take so many time limits: TCP and TLS count as one piece, and take half a minute at 1 kbit/s."""
+
+PATIENCE = 3
+"""After a time limit was passed: at 1 kbit/s even a short answer comes late."""
 
 UNSENT_BYTES = 16_384
 """What the kernel takes beyond what is on its way (tcp(7), TCP_NOTSENT_LOWAT): one TLS record."""
@@ -47,6 +51,7 @@ class Https:
     """The server at one address. May be used by several threads at once."""
 
     def __init__(self, url: str, tls: ssl.SSLContext, timeout_s: float) -> None:
+        self._timeout_s, self._patience = timeout_s, 1
         self._client = httpx.Client(
             base_url=url,
             transport=httpx.HTTPTransport(
@@ -55,7 +60,6 @@ class Https:
                 limits=httpx.Limits(max_connections=16, keepalive_expiry=30),
                 socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)],
             ),
-            timeout=httpx.Timeout(timeout_s, connect=timeout_s * CONNECT_TIMES),
             follow_redirects=False,
             trust_env=False,
         )
@@ -63,9 +67,15 @@ class Https:
     def request(self, method: str, path: str, body: Iterable[bytes] | bytes | None = None, **headers: str) -> tuple[int, str, bytes]:
         """(status, content type, body) of the answer, at most 1 MiB; NoAnswer where there is none."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
+        limit = httpx.Timeout(self._timeout_s * self._patience, connect=self._timeout_s * CONNECT_TIMES)
         try:
-            with self._client.stream(method, path, content=body, headers=names) as answer:
-                return answer.status_code, answer.headers.get("content-type", ""), _limited(answer)
+            with self._client.stream(method, path, content=body, headers=names, timeout=limit) as answer:
+                content = _limited(answer)
+            self._patience = 1
+            return answer.status_code, answer.headers.get("content-type", ""), content
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            self._patience = PATIENCE
+            raise NoAnswer(f"{method} {path}: {type(error).__name__}: {error}") from error
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
             raise NoAnswer(f"{method} {path}: {type(error).__name__}: {error}") from error
 

@@ -49,6 +49,9 @@ RECEIVE_MAXIMUM = 16
 CONNECT_FIRST_S, CONNECT_MAX_S = 10.0, 60.0
 """For TCP and TLS together; twice as long after each that failed: at 1 kbit/s the handshake alone takes half a minute."""
 
+KEEPALIVE_TIMES = 3
+"""A connection that follows one in vain may be silent so much longer, beginning with the broker's first answer."""
+
 UNSENT_BYTES = 4_096
 """What the kernel takes beyond what is on its way (tcp(7), TCP_NOTSENT_LOWAT): a short batch."""
 
@@ -121,10 +124,14 @@ class Link:
         self._received.clear()
         return received
 
+    @property
+    def flows(self) -> bool:
+        """Connected, and nothing is stuck in the socket."""
+        return self.connected and self._client is not None and not self._client.want_write()
+
     def room(self, window: int) -> bool:
-        """Whether a message may be handed over: connected, nothing stuck in the socket, few without acknowledgement."""
-        client = self._client
-        return self.connected and client is not None and not client.want_write() and len(self._unacknowledged) < window
+        """Whether a message may be handed over: it flows, and few are without acknowledgement."""
+        return self.flows and len(self._unacknowledged) < window
 
     @property
     def under_way(self) -> int:
@@ -170,7 +177,7 @@ class Link:
             client.connect(
                 self._broker.host,
                 self._broker.port,
-                keepalive=self._broker.keepalive_s,
+                keepalive=self._broker.keepalive_s * (1 if not self._in_vain else KEEPALIVE_TIMES),
                 **self._connect_options(),
             )
             connection = client.socket()

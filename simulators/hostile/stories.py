@@ -164,23 +164,39 @@ async def backlog(arena: Arena, seed: int, fragments: int = 12) -> Told:
     return Told(1)
 
 
-async def standard(arena: Arena, seed: int, seconds: int = 60) -> Told:
-    """A shift: all record over a lossy network that is far or gone now and then; broker and server each die once."""
+async def trickle(arena: Arena, seed: int, fragments: int = 3) -> Told:
+    """1 kbit/s and nothing else: the lines of a recording are cosigned over it, and a waiting second of media does not hinder them."""
+    one = next(iter(arena.units.values()))
+    await one.ready()
+    await one.host.network.switch(up=False)
+    await one.host.set_weather("trickle", seed)
+    await one.press_start()
+    await one.recorded(fragments)
+    await one.press_stop()
+    await one.host.network.switch(up=True)
+    await _caught_up(arena, one, "1 kbit/s")
+    await one.host.set_weather("clear")
+    await arena.settled()
+    return Told(1)
+
+
+async def standard(arena: Arena, seed: int, seconds: int = 60, usual: str = "lossy") -> Told:
+    """A shift: all record over a network that is `usual`, far or gone by turns; broker and server each die once."""
     chance = random.Random(seed)  # noqa: S311
     units = list(arena.units.values())
     for one in units:
-        await one.host.set_weather("lossy", seed)
+        await one.host.set_weather(usual, seed)
         await one.ready()
         await one.press_start()
     faults, due = 0, {"broker": chance.uniform(0.2, 0.8) * seconds, "server": chance.uniform(0.2, 0.8) * seconds}
-    left = forecast(seed, ["off", "far", "off", "jitter"], seconds / 6)
+    left = forecast(seed, ["off", "far", "jitter"], seconds / 6)
     elapsed = 0.0
     while elapsed < seconds:
         name, lasts_s = next(left)
         faults += name != "clear"
         for one in units:
             await one.host.network.switch(up=name != "off")
-            await one.host.set_weather({"off": "lossy", "clear": "lossy"}.get(name, name), chance.randrange(1 << 32))
+            await one.host.set_weather(usual if name in {"off", "clear"} else name, chance.randrange(1 << 32))
         await asyncio.sleep(lasts_s)
         elapsed += lasts_s
         for which in [which for which, at in due.items() if at <= elapsed]:
@@ -189,7 +205,7 @@ async def standard(arena: Arena, seed: int, seconds: int = 60) -> Told:
             await _dies(arena, which)
     for one in units:
         await one.host.network.switch(up=True)
-        await one.host.set_weather("lossy")
+        await one.host.set_weather(usual)
         await one.press_stop()
     await arena.settled()
     return Told(faults)
