@@ -260,5 +260,31 @@ def provision_device(
     _answer(answer, text, as_json)
 
 
+@provision_app.command(
+    "revoke",
+    help="Lock a lost device out: its certificates count no longer, neither at the server nor at the broker.",
+    epilog="Example: zhilu provision revoke DSJ-0012345 --deployment ./deployment",
+)
+def provision_revoke(
+    device: Annotated[str, typer.Argument(help="Its id.")],
+    deployment_folder: Annotated[Path, typer.Option("--deployment", help="The deployment's folder.")],
+    as_json: Json = False,
+) -> None:
+    """Revoke a device's certificates."""
+    from provisioning import deployment
+    from provisioning import device as devices
+
+    made = deployment.load(deployment_folder)
+    count = devices.revoke(made, device)
+    text = (
+        f"{device}: {count} certificates are revoked.\n"
+        "  server   heeds it within seconds\n"
+        "  broker   heeds it once it reads its list again: send mosquitto a SIGHUP, or restart it to end a session that runs\n"
+        f"  journal  to have nothing of it cosigned any more, end it in the ledger too: curl --json '{{\"reason\": \"lost\"}}' "
+        f"http://127.0.0.1:{made.ports.console}/api/v1/devices/{device}/revoke"
+    )
+    _answer({"device": device, "revoked": count}, text, as_json)
+
+
 if __name__ == "__main__":
     main()

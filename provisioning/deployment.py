@@ -97,17 +97,18 @@ class Deployment:
         files.write(self.folder / "deployment.toml", toml.write(table, "One deployment of Zhilu."))
 
     def revoke(self, device: str) -> int:
-        """Revoke a device's certificates and hand the list to the broker, which reads it on SIGHUP; how many there were."""
+        """Revoke a device's certificates; how many. Broker (on SIGHUP) and server (by itself) read the list that is written for them."""
         authority = self.authority
         count = authority.revoke(device)
         files.write(self.broker_folder / "crl.pem", authority.crl_pem)
+        files.write(self.server_folder / "tls" / "crl.pem", authority.crl_pem)
         return count
 
     def _server_table(self) -> toml.Table:
         client = {"certificate": "tls/mqtt.crt", "key": "tls/mqtt.key", "ca": "tls/ca.crt", "client_id": broker.SERVER_USER}
         return {
             "domain": self.domain,
-            "devices": {"host": self.listen, "port": self.ports.devices},
+            "devices": {"host": self.listen, "port": self.ports.devices, "crl": "tls/crl.pem"},
             "console": {"host": "127.0.0.1", "port": self.ports.console},
             "broker": {"host": "127.0.0.1" if self.listen in {"0.0.0.0", "::"} else self.listen, "port": self.ports.broker, **client},  # noqa: S104 - compared, not bound
         }
@@ -180,6 +181,7 @@ def _check_listen(listen: str) -> None:
 def _make_server(made: Deployment, authority: Authority, names: Sequence[str]) -> None:
     tls = files.folder(made.server_folder / "tls")
     files.write(tls / "ca.crt", authority.certificate_pem)
+    files.write(tls / "crl.pem", authority.crl_pem)
     issued = authority.server(names[0], names)
     files.write(tls / "server.key", issued.key, files.PRIVATE)
     files.write(tls / "server.crt", issued.certificate)

@@ -83,6 +83,15 @@ def enrol(deployment: Deployment, device: str, folder: Path, settings: toml.Tabl
     return enrolment
 
 
+def revoke(deployment: Deployment, device: str) -> int:
+    """Revoke the certificates of a device that was lost; how many. EnrolmentError where there is none: an id is soon mistyped."""
+    _check(device)
+    count = deployment.revoke(device)
+    if not count:
+        raise EnrolmentError(f"{device}: expected certificates that are not revoked already, got none; is the id right?")
+    return count
+
+
 def write_settings(deployment: Deployment, device: str, folder: Path, settings: toml.Table | None = None) -> None:
     """Write a device's settings file anew, for instance after the deployment moved to other ports."""
     defaults: toml.Table = {

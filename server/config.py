@@ -32,13 +32,14 @@ class Section(BaseModel):
 
 
 class Devices(Section):
-    """Where devices come in over HTTPS, with their certificates. Port 0 takes a free one."""
+    """Where devices come in over HTTPS, with their certificates. Port 0 takes a free one, an empty `crl` means no list."""
 
     host: str = "127.0.0.1"
     port: Port = 0
     certificate: str = "tls/server.crt"
     key: str = "tls/server.key"
     ca: str = "tls/ca.crt"
+    crl: str = ""
 
 
 class Console(Section):

@@ -19,7 +19,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from server import app, tls
+from server import app, revocations, tls
 from server.config import Settings
 from server.errors import SettingsError
 
@@ -57,13 +57,14 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Run until told to stop."""
-    context = tls.context(settings)
+    context, revoked = tls.context(settings), revocations.Revocations(settings)
     with contextlib.ExitStack() as stack:
         sockets = {
             name: stack.enter_context(_bound(name, section.host, section.port))
             for name, section in (("devices", settings.devices), ("console", settings.console))
         }
         line = stack.enter_context(app.open_line(settings))
+        line.daemons.every("revocations", revocations.TICK_S, revoked.step)
         apps = app.build(line)
         common: dict[str, Any] = {
             "log_config": None,
@@ -74,7 +75,9 @@ def run(settings: Settings) -> None:
             "timeout_graceful_shutdown": GRACE_S,
             "limit_concurrency": MAX_CONNECTIONS,
         }
-        device = uvicorn.Config(apps.device, http=tls.DeviceProtocol, ssl_context_factory=lambda _config, _default: context, **common)
+        device = uvicorn.Config(
+            apps.device, http=revocations.protocol(revoked), ssl_context_factory=lambda _config, _default: context, **common
+        )
         console = uvicorn.Config(apps.console, http="httptools", **common)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve({"devices": Server(device), "console": Server(console)}, sockets))

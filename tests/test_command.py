@@ -33,6 +33,11 @@ def test_a_deployment_and_a_device_in_two_commands(tmp_path):
     answer = json.loads(enrolled.stdout)
     assert answer["origin"] == "evidence.example.gov/DSJ-0012345/1"
     assert 'officer_number = "012345"' in Path(answer["settings"]).read_text()
+    revoke = ("provision", "revoke", "DSJ-0012345", "--deployment", "deployment")
+    assert json.loads(zhilu(*revoke, "--json", cwd=tmp_path).stdout) == {"device": "DSJ-0012345", "revoked": 2}
+    again = zhilu(*revoke, cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == "zhilu: DSJ-0012345: expected certificates that are not revoked already, got none; is the id right?\n"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +78,7 @@ COMMANDS = [
     ("provision",),
     ("provision", "ca"),
     ("provision", "device"),
+    ("provision", "revoke"),
 ]
 
 

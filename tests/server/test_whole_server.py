@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -17,7 +18,8 @@ from provisioning import deployment as deployments
 from provisioning import device as devices
 from provisioning.deployment import Deployment, Ports
 from provisioning.mosquitto import Mosquitto
-from tests.server.process import ROOT, Connected, ServerProcess, settings_with
+from tests.provisioning.clients import Identity
+from tests.server.process import PATIENCE, ROOT, Connected, ServerProcess, settings_with
 from tests.server.virtual import DOMAIN
 
 
@@ -120,6 +122,23 @@ def test_who_has_no_certificate_of_ours_is_not_let_in(server, device, tmp_path):
         base = f"https://localhost:{server.ports['device_port']}"
         with httpx.Client(base_url=base, verify=context, trust_env=False) as https, pytest.raises(httpx.TransportError):
             https.get(f"/api/v1/journal/{device.name}/1/checkpoint")
+
+
+def test_a_stolen_certificate_does_not_read_what_the_device_writes_under_a_new_one(deployment, server, tmp_path):
+    stolen = devices.enrol(deployment, "DSJ-0000007", tmp_path / "stolen").folder
+    base = f"https://localhost:{server.ports['device_port']}/api/v1/journal/DSJ-0000007"
+    with httpx.Client(verify=Identity.of_device(stolen).context(), trust_env=False) as thief:
+        assert thief.get(f"{base}/1/checkpoint").json()["type"] == "urn:zhilu:no-checkpoint"
+        assert deployment.revoke("DSJ-0000007") == 2
+        anew = devices.enrol(deployment, "DSJ-0000007", tmp_path / "anew").folder
+        end = time.monotonic() + PATIENCE
+        # The connection that was open is no way in either.
+        while (answer := thief.get(f"{base}/2/checkpoint")).status_code != 403:
+            assert time.monotonic() < end, server.said()
+    assert answer.json()["type"] == "urn:zhilu:no-certificate"
+    with httpx.Client(verify=Identity.of_device(anew).context(), trust_env=False) as device:
+        assert device.get(f"{base}/2/checkpoint").json()["type"] == "urn:zhilu:no-checkpoint"
+    assert "DSJ-0000007: refused: its certificate" in server.said()
 
 
 def test_ten_megabytes_of_nothing_over_the_broker(server, device):
