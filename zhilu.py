@@ -276,12 +276,12 @@ def provision_revoke(
 
     made = deployment.load(deployment_folder)
     count = devices.revoke(made, device)
+    end_it = f"curl --json '{json.dumps({'reason': 'lost'})}' http://127.0.0.1:{made.ports.console}/api/v1/devices/{device}/revoke"
     text = (
         f"{device}: {count} certificates are revoked.\n"
         "  server   heeds it within seconds\n"
         "  broker   heeds it once it reads its list again: send mosquitto a SIGHUP, or restart it to end a session that runs\n"
-        f"  journal  to have nothing of it cosigned any more, end it in the ledger too: curl --json '{{\"reason\": \"lost\"}}' "
-        f"http://127.0.0.1:{made.ports.console}/api/v1/devices/{device}/revoke"
+        f"  journal  to have nothing of it cosigned any more, end it in the ledger too: {end_it}"
     )
     _answer({"device": device, "revoked": count}, text, as_json)
 
