@@ -26,7 +26,8 @@ class Heads:
     `lines` counts the whole lines, `torn` the bytes behind them; `newest_fits` is also true where there is no checkpoint;
     `cosigned` is the size of the cosigned note. `candidate` is the size that the journal goes on from: of the newest
     checkpoint or cosigned note if the newest checkpoint fits, else of the cosigned one, else of the largest that fits.
-    `mend` is the segment whose range file is wrong though the lines before it are right.
+    `mend` is the segment whose range file is wrong though the lines before it are right. `cut_short`: the lines give the
+    cosigned root, and our own checkpoint of them, which was durable before the server could cosign it, is gone.
     """
 
     checkpoints: Checkpoints
@@ -36,6 +37,7 @@ class Heads:
     cosigned: int | None
     candidate: int | None
     mend: int | None
+    cut_short: bool
 
     @property
     def newest(self) -> Stored | None:
@@ -70,7 +72,8 @@ def read(folder: Path, origin: str, signer: Signer, files: Files) -> Heads:
         candidate = safe
     else:
         candidate = _largest_fit(files, folder, checkpoints, last.end)
-    return Heads(checkpoints, last.end, len(last.torn), fits, cosigned.size if cosigned else None, candidate, mend)
+    cut_short = safe is not None and safe > (newest.size if newest else 0)
+    return Heads(checkpoints, last.end, len(last.torn), fits, cosigned.size if cosigned else None, candidate, mend, cut_short)
 
 
 def lines_behind(folder: Path, files: Files, base: int) -> list[bytes]:

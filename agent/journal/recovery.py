@@ -5,6 +5,7 @@ Rules (docs/evidence-format.md, section 4):
 - The root at the newest stored checkpoint must be the root of the lines. If not, the journal goes on from the newest cosigned
   size, with a `tamper` line that holds the abandoned checkpoint.
 - Behind the newest checkpoint at most one batch of whole lines is adopted as it stands. A torn tail is cut off and kept aside.
+- A checkpoint file that is shorter than what was cosigned was cut by somebody: it was durable before the server saw it. Alarm.
 - An unfinished recording gets its `gap` and its `stop`; fragments without lines, lines without fragments: see `salvage`.
 - `boot` is the first line after every start. `agent.journal.adopt` relies on that: what a start wrote and could not yet
   publish begins with it.
@@ -30,6 +31,9 @@ from agent.journal.scribe import Scribe
 from agent.journal.story import Story
 from hal.contracts import Files, Signer
 
+ALARMS = ("root-mismatch", "lines-without-checkpoint", "checkpoints-missing")
+"""What a `tamper` line can say after a start; the gravest first."""
+
 # --------------------------------------------------------------------------- the decision
 
 
@@ -52,7 +56,9 @@ def decide(found: heads.Heads, behind: Sequence[bytes]) -> Plan:
     adopt = adoptable(behind)
     if base == 0 and len(behind) > adopt and found.newest is None:
         raise Lost(f"{found.lines} lines and no checkpoint over them; keep this journal and begin the next one")
-    return Plan(base, adopt, "lines-without-checkpoint" if adopt == wire.MAX_BATCH_LINES and len(behind) > adopt else "")
+    if adopt == wire.MAX_BATCH_LINES and len(behind) > adopt:
+        return Plan(base, adopt, "lines-without-checkpoint")
+    return Plan(base, adopt, "checkpoints-missing" if found.cut_short else "")
 
 
 def adoptable(behind: Sequence[bytes]) -> int:
@@ -231,7 +237,7 @@ def _recovered(journal: Journal, found: heads.Heads, findings: aside.Findings, s
         lost["cosigned"] = found.cosigned
     counts = {"recovered": salvaged.count, "missing": len(salvaged.missing), "unfinished": len(story.open)}
     lost |= {name: count for name, count in counts.items() if count}
-    tampered = next((kind for kind in ("root-mismatch", "lines-without-checkpoint") if findings.total(kind)), "")
+    tampered = next((kind for kind in ALARMS if findings.total(kind)), "")
     return Recovered(
         journal, lost, (story.clean or journal.size == 0) and not lost, tampered, findings.abandoned, list(story.open), salvaged
     )

@@ -95,16 +95,23 @@ def test_lines_cut_off_go_back_to_what_was_cosigned(device, judges):
     assert after.of("boot")[-1]["lost"]["lines"] == 3
 
 
-def test_checkpoints_removed_after_a_cosignature_go_on_from_it(device, judges):
+@pytest.mark.parametrize("left", [None, 0, 1, 2])
+def test_checkpoints_removed_after_a_cosignature_go_on_from_it_with_an_alarm(device, judges, left):
+    """They were durable before the server could cosign them: no power cut takes them. `left`: so many notes, or no file."""
     device.record(2, stop=True)
     device.cosign()
     cosigned = device.journal.size
     device.scribe.clock(ClockReading("ntp", 0, 5))
+    kept = device.files.read(device.folder / "checkpoints").split(b"\n")
     device.files.remove(device.folder / "checkpoints")
+    if left is not None:
+        device.files.append(device.folder / "checkpoints", b"".join(row + b"\n" for row in kept[: 5 * left]))
     after = device.again()
     judges.whole(after.journal)
     assert after.of("boot")[-1]["lost"]["adopted"] == {"first": cosigned, "count": 1}
-    assert after.of("tamper") == []
+    (tamper,) = after.of("tamper")
+    assert (tamper["event"], tamper["size"]) == ("checkpoints-missing", cosigned + 1)
+    assert after.again().of("tamper") == [tamper]
 
 
 def test_more_than_a_batch_without_checkpoint_is_an_alarm(device, judges):
