@@ -80,8 +80,9 @@ def lines_behind(folder: Path, files: Files, base: int) -> list[bytes]:
     """Whole lines from index `base` on: one more than may be adopted, if there are so many."""
     found: list[bytes] = []
     for first in segments.firsts(files, folder):
-        if first >= segments.first_of(base) and len(found) <= wire.MAX_BATCH_LINES:
-            begin = max(base - first, 0)
+        begin = max(base - first, 0)
+        follows = first <= base + len(found)  # lines behind a hole are not the next ones
+        if first >= segments.first_of(base) and follows and len(found) <= wire.MAX_BATCH_LINES:
             found += segments.read(files, folder, first).lines()[begin : begin + wire.MAX_BATCH_LINES + 1]
     return found
 

@@ -149,16 +149,9 @@ class Journal(Log):
             return  # the disk that refused the append may refuse this too; `_finish_undo` tries again
 
     def _undo_on_disk(self) -> None:
-        for first in segments.firsts(self.files, self.folder):
-            name = segments.path(self.folder, first)
-            if first > self._first:
-                self.files.remove(name)
-            elif first == self._first:
-                if self.files.size(name) > self._bytes:
-                    self.files.truncate(name, self._bytes)
-                self.files.sync(name)
-        self.files.sync_folder(self.folder)
+        """The checkpoints go first: lines without one are adopted by the next start, a checkpoint without its lines is an alarm."""
         self._checkpoints.cut()
+        segments.cut_bytes(self.files, self.folder, self._first, self._bytes)
         self._undo = False
 
     def _finish_undo(self) -> None:

@@ -110,17 +110,23 @@ class Log:
         return max((int.from_bytes(stamp[:8], "big") for stamp in stamps if len(stamp) == COSIGNATURE_BYTES), default=None)
 
     def lines(self, first: int, end: int) -> list[bytes]:
-        """Lines [first, end) as they stand on the disk; BadLine where they are trimmed or not there yet."""
-        with self._lock, disk("read journal", self.folder):
+        """Lines [first, end) as they stand on the disk; BadLine where they are trimmed or not there yet, Damaged where they are lost."""
+        with self._lock:
             if not self._oldest <= first <= end <= self.size:
                 raise BadLine(f"lines {first} to {end}: the journal has {self._oldest} to {self.size}")
-            found: list[bytes] = []
+            found = [line for _, line in self._between(first, end)]
+            if len(found) != end - first:
+                raise Damaged(f"lines {first} to {end}: an older segment is shorter than it was, {end - first - len(found)} are missing")
+            return found
+
+    def _between(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """(index, line) of what is there of these."""
+        with disk("read journal", self.folder):
             while first < end:
                 begin = segments.first_of(first)
                 stop = min(end, begin + segments.SEGMENT_LINES)
-                found += self._segment_lines(begin, first - begin, stop - begin)
+                yield from enumerate(self._segment_lines(begin, first - begin, stop - begin), first)
                 first = stop
-            return found
 
     def _segment_lines(self, begin: int, first: int, end: int) -> list[bytes]:
         if begin == self._first:
@@ -133,11 +139,13 @@ class Log:
         return self._older[1][first:end]
 
     def iterate(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
-        """(index, line) from `first` or the oldest kept line to the end as it was when asked."""
+        """(index, line) from `first` or the oldest kept line to the end as it was when asked; what an older segment lost is left out."""
         first, end = max(first, self._oldest), self.size
         while first < end:
             until = min(end, segments.first_of(first) + segments.SEGMENT_LINES)
-            yield from enumerate(self.lines(first, until), first)
+            with self._lock:
+                found = list(self._between(first, until))
+            yield from found
             first = until
 
     def root_at(self, size: int) -> bytes | None:

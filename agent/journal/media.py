@@ -93,12 +93,11 @@ class MediaFiles:
             del self._undo[path]
 
     def cut(self, recording: str, track: str, size: int) -> None:
-        """Cut a track's file to `size` bytes, durably: what stood behind was set aside by recovery."""
+        """Cut a track's file to `size` bytes, not durably yet: what stood behind was set aside by recovery."""
         path = self.found(recording, track)
         if path is not None:
             with disk("cut", path):
                 self._files.truncate(path, size)
-                self._files.sync(path)
 
     def delete(self, recording: str) -> int:
         """Delete a recording's media; how many bytes that were. Nothing where there is nothing: it may be done twice."""

@@ -157,16 +157,23 @@ def begin_of(files: Files, folder: Path, first: int, *, trust: bool = True) -> t
 
 
 def cut(files: Files, folder: Path, size: int) -> None:
-    """Cut the line files to `size` lines, durably: later segments go, the one that holds the end is cut."""
-    for first in reversed(firsts(files, folder)):
-        if first >= size and first > 0:
-            files.remove(path(folder, first))
-        else:
-            segment = read(files, folder, first)
-            keep = size - first
-            at = segment.starts[keep] if keep < len(segment.starts) else segment.whole
-            if at < len(segment.data):
-                files.truncate(path(folder, first), at)
-            files.sync(path(folder, first))
-            break
-    files.sync_folder(folder)
+    """Cut the line files to `size` lines, durably."""
+    first = max((first for first in firsts(files, folder) if first < size), default=0)
+    segment = read(files, folder, first)
+    keep = size - first
+    cut_bytes(files, folder, first, segment.starts[keep] if keep < len(segment.starts) else segment.whole)
+
+
+def cut_bytes(files: Files, folder: Path, first: int, size: int) -> None:
+    """Cut the segment that begins at `first` to so many bytes, durably; later ones go, before it could end short of them."""
+    there = firsts(files, folder)
+    later = [path(folder, one) for one in there if one > first]
+    for name in reversed(later):
+        files.remove(name)
+    if later:
+        files.sync_folder(folder)
+    if first in there:
+        name = path(folder, first)
+        if files.size(name) > size:
+            files.truncate(name, size)
+        files.sync(name)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from agent.journal.errors import Damaged
+from agent.journal.heads import lines_behind
 from simulators.powercut import SimulatedFiles
 
 STATE = Path("/state")
@@ -50,3 +54,19 @@ def test_files_of_a_segment_that_went_without_the_others_do_not_stop_the_next_tr
     after.scribe.purge(second, "age", "00" * 32)
     oldest = after.scribe.trim(after.journal.size)
     assert [name for name in after.files.list(after.folder) if name.startswith("segment") and int(name[8:20]) < oldest] == []
+
+
+def test_lines_behind_a_hole_are_neither_read_nor_adopted_as_if_there_were_none(make, small_segments):
+    small_segments(8)
+    device = make.Device(STATE, SimulatedFiles())
+    device.start()
+    device.record(20, stop=True)
+    older = device.folder / "segment-000000000008.jsonl"
+    device.files.truncate(older, device.files.size(older) // 2)
+    after = device.on(device.files)
+    after.start()  # what an older segment lost does not keep a recorder from recording
+    assert 15 not in dict(after.journal.iterate())
+    with pytest.raises(Damaged, match="4 are missing"):
+        after.journal.lines(8, 16)
+    device.files.replace(device.folder / "checkpoints", after.journal.checkpoint_at(8).encode())
+    assert lines_behind(device.folder, device.files, 8) == device.files.read(older).split(b"\n")[:-1]
