@@ -2,7 +2,8 @@
 
 AgentError
 ├── SettingsError   the settings file can't be used: each line says file, line, key, expected and got
-└── NotEnrolled     the state folder holds no enrolment, so there is no journal and no recording
+├── NotEnrolled     the state folder holds no enrolment, so there is no journal and no recording
+└── Occupied        another agent runs on the state folder, and a journal has one writer
 """
 
 from __future__ import annotations
@@ -18,3 +19,7 @@ class SettingsError(AgentError):
 
 class NotEnrolled(AgentError):
     """The device has no identity yet: a recording that nobody could vouch for is not begun."""
+
+
+class Occupied(AgentError):
+    """Another agent runs on this state folder; two writers would give the journal two pasts."""

@@ -10,7 +10,7 @@ from threading import Event
 from agent import health, supervisor
 from agent.config import Settings
 from agent.errors import AgentError, NotEnrolled
-from agent.pipeline import enrolment, unenrolled
+from agent.pipeline import alone, enrolment, unenrolled
 from agent.pipeline.wiring import Pipeline
 from hal.board import Board, open_board
 from hal.contracts import Signal
@@ -25,6 +25,11 @@ WORDS = {True: "ok", False: "FAIL", None: "none"}
 def run(settings: Settings) -> int:
     """Record until asked to end; the exit status."""
     asked = supervisor.listen()
+    with alone.on(settings.state):
+        return _run(settings, asked)
+
+
+def _run(settings: Settings, asked: Event) -> int:
     while True:
         board = open_board(settings.board_tables())
         try:

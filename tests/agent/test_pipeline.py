@@ -194,6 +194,19 @@ def test_a_device_that_is_not_enrolled_says_so_and_goes_on_once_it_is(devices):
     assert journal(state)[0]["kind"] == "enrol"
 
 
+def test_a_second_agent_on_the_same_folder_is_refused_and_writes_nothing(devices):
+    """Two writers would give the journal two pasts: the server would call the device a forger."""
+    state = devices.make()
+    agent = devices.run(state)
+    agent.wait_for_line("boot")
+    done = command("run", "--settings", str(state / "settings.toml"))
+    assert done.returncode == 1
+    assert f"state folder {state}: another agent runs on it; end that one first" in done.stderr
+    assert agent.stop() == 0
+    assert len(lines(state, "boot")) == 1
+    check_signed(state)
+
+
 def test_a_copied_key_is_refused_with_a_reason(devices):
     state = devices.make()
     (state / "evidence" / "evidence.key").chmod(0o644)
