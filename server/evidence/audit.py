@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .auditing import device, store
+from .auditing import device, elsewhere, store
 from .errors import AuditError, EvidenceError
 from .keys import Keyring, Primitives, keyring
 from .text import MEANS_OF_AUDIT, as_json, as_text, plain
@@ -20,22 +20,34 @@ from .verdict import USAGE, Report
 EPILOG = """examples:
   zhilu audit /var/lib/zhilu/state --key keys.txt            a device's journal
   zhilu audit deployment/server --key keys.txt --json        the server's store
+  zhilu audit state --key keys.txt --checkpoint PACKAGE/data/journal.proof
 
 Take keys from the agency itself, not from what is audited.
 """
 
 
-def audit(path: str, keys: Iterable[str] | Keyring, *, media: bool = True, primitives: Primitives | None = None) -> Report:
-    """The report on a device's state folder or a server's data folder. Without `media` bytes are counted, not hashed."""
+def audit(
+    path: str,
+    keys: Iterable[str] | Keyring,
+    *,
+    media: bool = True,
+    primitives: Primitives | None = None,
+    checkpoints: Iterable[str] = (),
+) -> Report:
+    """The report on a device's state folder or a server's data folder. Without `media` bytes are counted, not hashed.
+
+    `checkpoints`: files with signed checkpoints from elsewhere, which the lines must lead to.
+    """
+    known = elsewhere.read(checkpoints)
     ring = keys if isinstance(keys, Keyring) else keyring(keys, primitives)
     folder = Path(path)
     try:
         if (folder / "logs.sqlite").is_file():
             report = Report(path, store.CHECKS)
-            store.audit_store(report, folder, ring, media=media)
+            store.audit_store(report, folder, ring, known, media=media)
         elif (folder / "journal").is_dir():
             report = Report(path, device.CHECKS)
-            device.audit_device(report, folder, ring, media=media)
+            device.audit_device(report, folder, ring, known, media=media)
         else:
             raise AuditError(f"{path}: expected a device's state folder (journal/) or a server's data folder (logs.sqlite)")
     except (OSError, ValueError) as e:
@@ -71,6 +83,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("zhilu audit", description=description, epilog=EPILOG, formatter_class=form)
     made.add_argument("folder", help="a device's state folder, or a server's data folder")
     made.add_argument("--key", action="append", default=[], metavar="VKEY|FILE", help="a key that you trust, or a file with one a line")
+    what = "a signed checkpoint that you have from elsewhere: from the server, a device, a package"
+    made.add_argument("--checkpoint", action="append", default=[], metavar="FILE", help=what)
     made.add_argument("--no-media", action="store_true", help="count media bytes instead of hashing them")
     made.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return made
@@ -80,7 +94,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is returned."""
     options = parser().parse_args(argv)
     try:
-        report = audit(options.folder, options.key, media=not options.no_media, primitives=fast_primitives())
+        report = audit(
+            options.folder,
+            options.key,
+            media=not options.no_media,
+            primitives=fast_primitives(),
+            checkpoints=options.checkpoint,
+        )
     except EvidenceError as e:
         sys.stderr.write(f"zhilu audit: {plain(str(e))}\n")
         return USAGE

@@ -9,9 +9,10 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from agent.core import merkle, note
+from agent.core import merkle, note, wire
 from agent.core.errors import CoreError
 from server.evidence.checks.proofs import LedgerProofs
 from server.evidence.errors import MisfitError
@@ -19,24 +20,28 @@ from server.evidence.keys import Keyring, signed_by, signers
 from server.evidence.text import many, utc
 from server.evidence.verdict import Check, Report
 
+from . import elsewhere, succession
+from .elsewhere import Known
 from .fold import MISSING, PARTLY, PURGED, Recording
-from .folder import Journal, journal_folders, open_journal, walk
+from .folder import Journal, claimed_origin, first_line, journal_folders, open_journal, walk
 from .media import Media
 from .report import rows, say_recordings
 
-CHECKS = ("journals", "checkpoints", "cosignature", "receipts", "recordings", "beacons")
+CHECKS = ("journals", "checkpoints", "cosignature", "elsewhere", "receipts", "recordings", "beacons")
 
 MAX_RECEIPT = 1 << 20
 
 
-def audit_device(report: Report, folder: Path, keys: Keyring, *, media: bool) -> None:
+def audit_device(report: Report, folder: Path, keys: Keyring, known: Sequence[Known], *, media: bool) -> None:
     """All checks over a device's state folder."""
     store = Media(folder / "media", holes=False, look=media)
     journals_check, check = report.check("journals"), report.check("checkpoints")
     journals = [open_journal(journals_check, path, store) for path in journal_folders(folder)]
+    said = [succession.of_line(first_line(journal.folder)) for journal in journals]
     for journal in journals:
-        walk(journals_check, journal)
-    _sayjournal_folders(journals_check, journals)
+        walk(journals_check, journal, elsewhere.sizes(known, journal.origin) | succession.sizes(said, journal.origin))
+    _check_succession(journals_check, journals, [one for one in said if one is not None])
+    _say_journals(journals_check, journals)
     for journal in journals:
         _check_notes(check, journal, keys)
     check.figures = {"checkpoints": sum(len(j.notes) for j in journals)}
@@ -44,9 +49,14 @@ def audit_device(report: Report, folder: Path, keys: Keyring, *, media: bool) ->
     cosigned = report.check("cosignature")
     for journal in journals:
         _check_cosigned(cosigned, journal, keys)
+    comparison = elsewhere.Comparison(report.check("elsewhere"), known, keys)
+    for journal in journals:
+        key = _device_key(journal, keys)
+        comparison.log(journal.origin, journal.fold.size, journal.fold.first, journal.roots, [key] if key is not None else [])
+    comparison.close()
     recordings = [r for j in journals for r in j.fold.recordings.values()]
     _check_receipts(report.check("receipts"), folder, journals, keys)
-    say_recordings(report.check("recordings"), recordings)
+    say_recordings(report.check("recordings"), recordings, store.unnamed())
     _check_beacons(report.check("beacons"), journals)
     report.facts = {"kind": "journal", "origins": [j.origin for j in journals], "recordings": rows(recordings)}
 
@@ -54,7 +64,17 @@ def audit_device(report: Report, folder: Path, keys: Keyring, *, media: bool) ->
 # --------------------------------------------------------------------------- checks
 
 
-def _sayjournal_folders(check: Check, journals: list[Journal]) -> None:
+def _check_succession(check: Check, journals: list[Journal], said: list[succession.Previous]) -> None:
+    """Every journal lies where it belongs, and goes on from the one before."""
+    for journal in journals:
+        place = f"journal/{journal.folder.name}"
+        succession.check_names(check, place, journal.folder.name, journal.origin, claimed_origin(journal.folder))
+    read = {j.origin: succession.Read(j.fold.size, j.fold.first, j.roots) for j in journals}
+    for one in said:
+        succession.check_previous(check, one, read.get(one.origin))
+
+
+def _say_journals(check: Check, journals: list[Journal]) -> None:
     for number, journal in enumerate(journals, 1):
         if int(journal.folder.name) != number:
             check.incomplete(f"journal/{number}", "the device's journals count from 1, and this one is not there")
@@ -102,10 +122,25 @@ def _check_notes(check: Check, journal: Journal, keys: Keyring) -> None:
     if last > journal.fold.size:
         gone = last - journal.fold.size
         check.incomplete(f"{place} size {last}", f"the device signed {last} lines, {gone} of them are not there")
-    elif last < journal.fold.size:
-        check.note(
-            f"{journal.origin}: {journal.fold.size - max(last, 0)} lines behind the newest checkpoint: a start of the device takes them in"
-        )
+    _check_behind(check, journal, max(last, 0), place)
+
+
+def _check_behind(check: Check, journal: Journal, signed: int, place: str) -> None:
+    """What no stored checkpoint is of: a power cut leaves one batch at most, and never takes a checkpoint that was cosigned."""
+    cosigned = _cosigned_size(journal)
+    if journal.fold.size >= cosigned > signed:
+        what = f"{cosigned} lines were cosigned, and the device's own checkpoint of them is not here: the file was removed or cut short"
+        check.tampered(f"{place} size {cosigned}", what)
+    behind = journal.fold.size - max(signed, cosigned)
+    if behind > wire.MAX_BATCH_LINES:
+        what = f"{behind} lines that the device never signed; a power cut leaves {wire.MAX_BATCH_LINES} at most"
+        check.tampered(journal.fold.place(max(signed, cosigned)), what)
+    elif behind > 0:
+        check.note(f"{journal.origin}: {many(behind, 'line')} behind the newest checkpoint: a start of the device takes them in")
+
+
+def _cosigned_size(journal: Journal) -> int:
+    return note.parse_checkpoint(note.split(journal.cosigned)[0]).size if journal.cosigned is not None else 0
 
 
 def _check_cosigned(check: Check, journal: Journal, keys: Keyring) -> None:

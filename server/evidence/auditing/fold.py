@@ -70,6 +70,8 @@ class Fold:
         self.beacons: list[Beacon] = []
         self.enrol: dict[str, Any] | None = None
         self.meaningless = 0
+        self.trims: dict[int, str] = {}
+        """What trim lines say: the size below which lines were deleted, and the root there."""
         self._order = -1
 
     def place(self, index: int) -> str:
@@ -94,6 +96,10 @@ class Fold:
             self._beacon(index, m)
         elif kind == "order":
             self._number(index, m)
+        elif kind == "boot" and m["lost"]:
+            self.check.note(f"{self.place(index)}: what this start of the device found: {m['lost']!s:.200}")
+        elif kind == "trim":
+            self.trims[m["size"]] = m["root"]
         elif kind == "tamper":
             self.check.tampered(self.place(index), f"the device found its own journal or case altered: {m['event']}")
         if "recording" in m:

@@ -2,6 +2,8 @@
 
 Rules (docs/evidence-format.md, section 4):
 - Segments follow each other without a hole; the first may begin behind what was trimmed, with the compact range of the tree before it.
+  A trim is a line of the journal, written before the first byte goes: lines that are missing without one were taken away.
+  What a trim that was cut off left behind such a hole is named, and not read again.
 - A torn tail of the last segment or of the checkpoint file is what a power cut leaves: it is named, and changes no verdict.
 """
 
@@ -9,14 +11,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core import lines as core_lines
 from agent.core import merkle, note
-from agent.core.errors import CoreError
+from agent.core.errors import CoreError, LineError
 from server.evidence.errors import AuditError, UnreadableError
+from server.evidence.reading import meaning
 from server.evidence.verdict import Check
 
 from .fold import Fold
@@ -24,6 +28,7 @@ from .media import Media
 
 _SEGMENT = re.compile(r"segment-([0-9]{12})\.jsonl")
 NOTE_LINES = 5
+SEGMENT_LINES = 65_536
 
 
 @dataclass
@@ -49,10 +54,13 @@ def journal_folders(folder: Path) -> list[Path]:
 def open_journal(check: Check, path: Path, store: Media) -> Journal:
     """A journal with its notes read, and no line taken yet."""
     notes = list(_notes(check, path))
-    origin = notes[0][0].origin if notes else _claimed_origin(path)
-    first = min((first for first, _ in _segments(path)), default=0)
-    journal = Journal(path, Fold(check, origin, store, lambda name: name, first), origin, notes)
     cosigned = path / "cosigned"
+    origin = notes[0][0].origin if notes else _origin_without_notes(path)
+    oldest = min((first for first, _ in _segments(path)), default=0)
+    first = _begin_of(path)
+    if first != oldest:
+        check.note(f"{origin}: lines from {oldest} on, before a hole, were left by a trim that was cut off; they are not read")
+    journal = Journal(path, Fold(check, origin, store, lambda name: name, first), origin, notes)
     if cosigned.exists():
         try:
             journal.cosigned = note.text(cosigned.read_bytes())
@@ -61,8 +69,30 @@ def open_journal(check: Check, path: Path, store: Media) -> Journal:
     return journal
 
 
-def _claimed_origin(path: Path) -> str:
-    """For a journal without checkpoints: what enrolment.json says, as a label only."""
+def _origin_without_notes(path: Path) -> str:
+    """Of a journal whose checkpoints are gone: what its first line says, else what enrolment.json says."""
+    with suppress(LineError):
+        m = meaning(first_line(path) or b"")
+        if m["kind"] == "enrol":
+            return str(m["origin"])
+    return claimed_origin(path)
+
+
+def first_line(path: Path) -> bytes | None:
+    """A journal's line 0, where it is there."""
+    segments = _segments(path)
+    if not segments or segments[0][0]:
+        return None
+    try:
+        with segments[0][1].open("rb") as file:
+            line = file.readline(core_lines.MAX_LINE + 1)
+    except OSError as e:
+        raise UnreadableError(f"{segments[0][1]}: {e.strerror or e}") from e
+    return line[:-1] if line.endswith(b"\n") else None
+
+
+def claimed_origin(path: Path) -> str:
+    """What enrolment.json says that the journal is: a label, for a journal without checkpoints, and what it is held against."""
     try:
         said = json.loads((path.parent.parent / "enrolment.json").read_text(encoding="utf-8"))
         return f"{said['domain']}/{said['device']}/{path.name}"
@@ -75,10 +105,36 @@ def _segments(path: Path) -> list[tuple[int, Path]]:
     return sorted((int(match.group(1)), p) for match, p in found if match)
 
 
+def _begin_of(path: Path) -> int:
+    """Where to begin reading: at the first segment, or behind a hole that a trim line in what follows accounts for."""
+    segments = _segments(path)
+    begin = segments[-1][0] if segments else 0
+    for first, _ in reversed(segments):
+        if begin - first > SEGMENT_LINES:
+            trimmed = any(_trimmed(file) >= begin for after, file in segments if after >= begin)
+            return begin if trimmed else segments[0][0]
+        begin = first
+    return begin
+
+
+def _trimmed(segment: Path) -> int:
+    """The largest size that a trim line in a segment names."""
+    try:
+        rows = [line for line in segment.read_bytes().split(b"\n") if b'"kind":"trim"' in line]
+    except OSError as e:
+        raise UnreadableError(f"{segment}: {e.strerror or e}") from e
+    size = 0
+    for row in rows:
+        with suppress(LineError):
+            m = meaning(row)
+            size = max(size, m["size"] if m["kind"] == "trim" else 0)
+    return size
+
+
 def _lines(check: Check, journal: Journal) -> Iterator[bytes]:
     """The lines of all segments; a torn tail of the last is named, a hole before it as well."""
     expected = journal.fold.first
-    segments = _segments(journal.folder)
+    segments = [(first, path) for first, path in _segments(journal.folder) if first >= expected]
     for number, (first, path) in enumerate(segments):
         if first != expected:
             check.tampered(
@@ -114,10 +170,11 @@ def _notes(check: Check, path: Path) -> Iterator[tuple[note.Checkpoint, str]]:
         check.note(f"journal/{path.name}/checkpoints: a torn note at its end: a start of the device sets it aside")
 
 
-def walk(check: Check, journal: Journal) -> None:
-    """Take every line; keep the roots at the sizes that somebody signed."""
+def walk(check: Check, journal: Journal, wanted: Iterable[int]) -> None:
+    """Take every line; keep the roots at the sizes that somebody signed, and at those that are `wanted`."""
     tree = _begin(check, journal)
-    sizes = {head.size for head, _ in journal.notes}
+    begin = tree.root()
+    sizes = {head.size for head, _ in journal.notes} | set(wanted)
     if journal.cosigned is not None:
         try:
             sizes.add(note.parse_checkpoint(note.split(journal.cosigned)[0]).size)
@@ -135,6 +192,16 @@ def walk(check: Check, journal: Journal) -> None:
         if tree.size in sizes:
             journal.roots[tree.size] = tree.root()
     journal.fold.close()
+    _check_trimmed(check, journal, begin)
+
+
+def _check_trimmed(check: Check, journal: Journal, begin: bytes) -> None:
+    """Lines below the first one went by a trim that is on record, of this very tree."""
+    first, trims = journal.fold.first, journal.fold.trims
+    if first and max(trims, default=0) < first:
+        check.incomplete(journal.fold.place(0), f"lines 0 to {first - 1} are not there, and no trim line says so")
+    elif trims.get(first, begin.hex()) != begin.hex():
+        check.tampered(journal.fold.place(first), "the trim line says that the tree was another one here")
 
 
 def _begin(check: Check, journal: Journal) -> merkle.Range:

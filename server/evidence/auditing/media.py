@@ -15,6 +15,7 @@ from typing import NamedTuple
 from server.evidence.errors import UnreadableError
 
 PIECE = 1 << 20
+SUFFIXES = (".mp4", ".m4a", ".jpg")
 EXTENSIONS = {"video/mp4": ("mp4",), "audio/mp4": ("m4a", "mp4"), "image/jpeg": ("jpg",)}
 
 
@@ -63,6 +64,11 @@ class Media:
         except OSError as e:
             raise UnreadableError(f"{path}: {e.strerror or e}") from e
         return found
+
+    def unnamed(self) -> list[str]:
+        """Track files that no line of what was looked at names."""
+        files = (path for path in sorted(self._folder.rglob("*")) if path.suffix in SUFFIXES and path.is_file() and path.name[0] != ".")
+        return [str(path.relative_to(self._folder)) for path in files if path not in self.files]
 
     def _path(self, place: str, track: str, media: str) -> Path | None:
         """The track's file, never outside the folder and never through a link."""

@@ -11,8 +11,10 @@ from server.evidence.verdict import Check
 from .fold import DISPOSED, MISSING, OPEN, PARTLY, PURGED, THERE, Recording
 
 
-def say_recordings(check: Check, recordings: Iterable[Recording]) -> None:
-    """A finding for each recording that is not all there, and the counts."""
+def say_recordings(check: Check, recordings: Iterable[Recording], unnamed: list[str]) -> None:
+    """A finding for each recording that is not all there, the counts, and files that belong to none."""
+    if unnamed:
+        check.note(f"{many(len(unnamed), 'media file')} that no line names, and that prove nothing: {', '.join(unnamed[:5])}")
     counts = dict.fromkeys((THERE, PURGED, DISPOSED, PARTLY, OPEN, MISSING), 0)
     total = 0
     for recording in recordings:

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,14 @@ from server.evidence.keys import Keyring, signed_by, signers
 from server.evidence.text import many
 from server.evidence.verdict import Check, Report
 
+from . import elsewhere, succession
+from .elsewhere import Known
 from .fold import DISPOSED, MISSING, PARTLY, Fold, Recording
 from .ledger import About, LedgerFold, anchor_root
 from .media import Media
 from .report import rows, say_recordings
 
-CHECKS = ("ledger", "journals", "cosignatures", "beacons", "anchors", "recordings", "receipts", "forks")
+CHECKS = ("ledger", "journals", "cosignatures", "elsewhere", "beacons", "anchors", "recordings", "receipts", "forks")
 
 SKEW_S = 60
 """Ledger and witness are one server's, whose clock may have been set between two commits."""
@@ -44,21 +46,22 @@ class Log:
     roots: dict[int, bytes]
 
 
-def audit_store(report: Report, folder: Path, keys: Keyring, *, media: bool) -> None:
+def audit_store(report: Report, folder: Path, keys: Keyring, known: Sequence[Known], *, media: bool) -> None:
     """All checks over a server's data folder."""
     store = Media(folder / "media", holes=True, look=media)
     address = f"file:{quote(str((folder / 'logs.sqlite').absolute()))}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as db:
             db.execute("BEGIN")  # one state of the store, however long the audit takes beside a server that runs
-            _Store(report, db, keys, store).run()
+            _Store(report, db, keys, store, known).run()
     except sqlite3.Error as e:
         raise AuditError(f"{folder / 'logs.sqlite'}: not a store that can be read: {e}") from e
 
 
 class _Store:
-    def __init__(self, report: Report, db: sqlite3.Connection, keys: Keyring, media: Media) -> None:
-        self.report, self.db, self.keys, self.media = report, db, keys, media
+    def __init__(self, report: Report, db: sqlite3.Connection, keys: Keyring, media: Media, known: Sequence[Known]) -> None:
+        self.report, self.db, self.keys, self.media, self.known = report, db, keys, media, known
+        self.previous: list[succession.Previous] = []
 
     def run(self) -> None:
         """All checks, in the order of CHECKS."""
@@ -69,14 +72,16 @@ class _Store:
             raise AuditError(f"expected one ledger in logs.sqlite, got {len(ledgers)}")
         ledger, ledger_roots = self._ledger(report.check("ledger"), *ledgers[0])
         journals_check, cosigned = report.check("journals"), report.check("cosignatures")
+        self.previous = self._said_of_previous()
         logs = [self._journal(journals_check, cosigned, ledger, *row) for row in origins if row != ledgers[0]]
         self._say_journals(journals_check, ledger, logs)
+        self._elsewhere(report.check("elsewhere"), ledger, ledger_roots, logs)
         _check_beacons(report.check("beacons"), logs, ledger.origin, ledger_roots)
         self._anchors(report.check("anchors"), ledger, {log.ident: log for log in logs})
         recordings = [r for log in logs for r in log.fold.recordings.values()]
         recordings_check = report.check("recordings")
         _compare(recordings_check, ledger, recordings)
-        say_recordings(recordings_check, recordings)
+        say_recordings(recordings_check, recordings, self.media.unnamed())
         _check_receipts(report.check("receipts"), ledger, recordings)
         self._forks(report.check("forks"), ledger)
         report.facts = {"kind": "store", "origins": [log.origin for log in logs], "recordings": rows(recordings)}
@@ -100,6 +105,7 @@ class _Store:
 
     def _ledger(self, check: Check, ident: int, origin: str, size: int) -> tuple[LedgerFold, dict[int, bytes]]:
         fold, tree, roots = LedgerFold(check, origin), merkle.Range(), {}
+        wanted = elsewhere.sizes(self.known, origin)
         keys = self.keys.named(origin)
         if not keys:
             check.untrusted(origin, "no given key is this ledger's")
@@ -108,6 +114,8 @@ class _Store:
                 leaf = merkle.leaf_hash(line)
                 tree.append(leaf)
                 fold.add(line, leaf)
+                if tree.size in wanted:
+                    roots[tree.size] = tree.root()
             roots[tree.size] = tree.root()
             _check_note(check, text, origin, tree, keys, origin)
         fold.close(roots)
@@ -130,11 +138,14 @@ class _Store:
         else:
             key = self.keys.verifier(enrolled.vkey)
         last_s = 0
+        wanted = elsewhere.sizes(self.known, origin) | succession.sizes(self.previous, origin)
         for batch, text in self._batches(check, ident, origin, size):
             for line in batch:
                 leaf = merkle.leaf_hash(line)
                 tree.append(leaf)
                 fold.add(line, leaf)
+                if tree.size in wanted:
+                    log.roots[tree.size] = tree.root()
             log.roots[tree.size] = tree.root()
             _check_note(check, text, origin, tree, [key] if key is not None else [])
             revoked_s = enrolled.revoked_at // 1000 if enrolled is not None and enrolled.revoked_at is not None else None
@@ -150,6 +161,9 @@ class _Store:
         for origin, enrolled in ledger.enrolled.items():
             if origin not in there:
                 check.incomplete(origin, f"enrolled by the ledger's line {enrolled.index}, and the journal is not here")
+        read = {log.origin: succession.Read(log.fold.size, 0, log.roots) for log in logs}
+        for said in self.previous:
+            succession.check_previous(check, said, read.get(said.origin))
         total, meaningless = sum(log.fold.size for log in logs), sum(log.fold.meaningless for log in logs)
         check.figures = {"journals": len(logs), "lines": total, "without_meaning": meaningless}
         check.says = f"{many(len(logs), 'journal')} with {many(total, 'line')}, each signed by its enrolled key" + (
@@ -158,6 +172,22 @@ class _Store:
         cosigned = self.report.checks[-1]
         cosigned.figures = {"checkpoints": sum(len(log.roots) for log in logs)}
         cosigned.says = f"{many(cosigned.figures['checkpoints'], 'checkpoint')}, cosigned at times that never go back"
+
+    def _said_of_previous(self) -> list[succession.Previous]:
+        """What each journal's first line says of the one before it."""
+        rows = self.db.execute("SELECT lines FROM batch WHERE first = 0")
+        said = [succession.of_line(joined.split(b"\n", 1)[0]) for (joined,) in rows if isinstance(joined, bytes)]
+        return [one for one in said if one is not None]
+
+    def _elsewhere(self, check: Check, ledger: LedgerFold, ledger_roots: dict[int, bytes], logs: list[Log]) -> None:
+        """Checkpoints that the auditor brought, of the ledger and of journals."""
+        comparison = elsewhere.Comparison(check, self.known, self.keys)
+        comparison.log(ledger.origin, ledger.size, 0, ledger_roots, self.keys.named(ledger.origin))
+        for log in logs:
+            enrolled = ledger.enrolled.get(log.origin)
+            own = [self.keys.verifier(enrolled.vkey)] if enrolled is not None else []
+            comparison.log(log.origin, log.fold.size, 0, log.roots, own)
+        comparison.close()
 
     # ------------------------------------------------------------------- anchors and forks
 
