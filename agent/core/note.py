@@ -84,7 +84,6 @@ def decimal(word: str) -> int:
 # str.isspace differs between interpreters; these are Unicode's White_Space beside the controls, which no note may hold.
 _SPACES = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
-
 # What no note may hold: every character below the space except newline. Looking for each is faster than looking at each.
 _CONTROLS = [chr(code) for code in range(32) if code != 10]
 # Whether the interpreter's strings can say that they are plain; MicroPython's cannot.

@@ -25,7 +25,7 @@ def test_this_machine_by_any_of_its_names(host):
 @pytest.mark.parametrize(
     "host",
     [
-        *("evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1:8080", "[2001:db8::1]"),
+        *("evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.1:8080", "[2001:db8::1]"),
         *("", "127.1", "127.0.0.1@evil.example", "evil.example@127.0.0.1", "[127.0.0.1]", "localhost:8080,evil", "0.0.0.0"),
     ],
 )
