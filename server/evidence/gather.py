@@ -69,6 +69,13 @@ class Found:
         """Members of the lines of a kind, in order."""
         return [row.members for row in self.rows if row.members["kind"] == kind]
 
+    def fragments(self) -> dict[str, list[dict[str, Any]]]:
+        """Track → members of its fragment lines, in order."""
+        tracks: dict[str, list[dict[str, Any]]] = {}
+        for m in self.of("fragment"):
+            tracks.setdefault(m["track"], []).append(m)
+        return tracks
+
     def shown(self) -> list[Row]:
         """Every line that the package holds, in order of index."""
         rows = {row.index: row for row in [*self.governing, *self.rows]}
@@ -172,13 +179,14 @@ def media(source: Source, found: Found) -> tuple[list[Track], list[Member]]:
     tracks: list[Track] = []
     members: list[Member] = []
     names: set[str] = set()
+    named = found.fragments()
     for begun in _first(found.of("track"), "track"):
         # A track that can't be a file of a package is left out with its bytes; its lines stay, and say that it is missing.
         if begun["media"] not in EXTENSIONS or not MEDIA.fullmatch(f"data/media/{begun['track']}.mp4") or begun["track"].lower() in names:
             continue
         names.add(begun["track"].lower())
         # A journal that contradicts itself is exported as it is; of two lines for one fragment the first counts.
-        fragments = _first([m for m in found.of("fragment") if m["track"] == begun["track"]], "seq")
+        fragments = _first(named.get(begun["track"], []), "seq")
         file = _File(source, found, begun["track"])
         held = [m["seq"] for m in sorted(fragments, key=lambda m: int(m["seq"])) if file.take(m)]
         track = Track(begun["track"], begun["media"], tuple(ranges_of(held)))

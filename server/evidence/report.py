@@ -166,9 +166,9 @@ def _cosigned(found: Found) -> list[tuple[str, int]]:
 
 def _tracks(subject: Subject) -> str:
     held = {t.name: sum(end - first for first, end in t.held) for t in subject.tracks}
-    rows = []
+    rows, fragments = [], subject.found.fragments()
     for track in subject.found.of("track"):
-        named = [m for m in subject.found.of("fragment") if m["track"] == track["track"]]
+        named = fragments.get(track["track"], [])
         size = f"{track['width']} × {track['height']}" if "width" in track and "height" in track else "–"
         rows.append(
             (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,10 @@ from server.evidence.checks.journal import Line, check_journal
 from server.evidence.checks.sequence import Recording
 from server.evidence.checks.timeline import check_gaps, covered, merged
 from server.evidence.claims import Claims
+from server.evidence.gather import Found, Row, media
 from server.evidence.manifest import BAGIT, MANIFEST, TAG_MANIFEST, check_bag
+from server.evidence.report import Subject, _tracks
+from server.evidence.source import Source
 from server.evidence.verdict import Check
 from tests.server.evidence.forge import JOURNAL, PROOF
 
@@ -58,6 +61,24 @@ def test_as_many_gaps_as_fragments():
     check = Check("gaps")
     check_gaps(check, claims, Recording(lines=gaps), {"front": TrackLines("front", {}, fragments)})
     assert (check.verdict, check.figures["lost_ms"]) == ("intact", 1000 * MANY)
+
+
+def test_as_many_tracks_as_fragments_to_export():
+    class Nothing:
+        """A source without bytes."""
+
+        def media(self, *_where: object) -> None:
+            return None
+
+    found = Found("example.gov/D/1", RECORDING)
+    for i in range(MANY // 4):
+        track = {"kind": "track", "track": f"t{i}", "media": "video/mp4", "codecs": "avc1", "source": ""}
+        found.rows.append(Row(2 * i, b"", track))
+        members = {"kind": "fragment", "track": f"t{i}", "seq": 0, "offset": 0, "bytes": 1, "sha256": "", "pts": 0, "duration": 0}
+        found.rows.append(Row(2 * i + 1, b"", members))
+    tracks, files = media(cast("Source", Nothing()), found)
+    assert (len(tracks), files) == (MANY // 4, [])
+    assert _tracks(Subject(found, tracks, [], None, None)).count("0 / 1") == MANY // 4
 
 
 def test_of_a_line_of_a_thousand_members_only_what_is_asked_for_is_kept():
