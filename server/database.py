@@ -56,6 +56,15 @@ def write_engine(path: Path) -> Engine:
     return engine
 
 
+def check(engine: Engine, remedy: str) -> None:
+    """StorageError when the file is no database: a writer's thread would end of it, and who asked it would wait for ever."""
+    try:
+        with engine.connect():
+            pass
+    except DBAPIError as e:
+        raise StorageError(f"{engine.url.database}: {e.orig}; {remedy}") from e
+
+
 @functools.lru_cache(maxsize=256)
 def sql(statement: str) -> TextClause:
     """A statement, parsed once: making one costs as much as running it."""

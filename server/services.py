@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from server.config import Settings
-from server.database import Writer, create_folder, lock, read_engine, write_engine
+from server.database import Writer, check, create_folder, lock, read_engine, write_engine
 from server.ledger import keys
 from server.ledger.enrolments import Enrolments
 from server.ledger.ledger import Ledger
@@ -63,6 +63,13 @@ class Services:
     devices: Devices
 
 
+REMEDIES = {
+    "logs": "this is the evidence: restore it from a backup, then let the devices send what it lacks",
+    "catalogue": "delete it: it is built again from the journals",
+}
+"""What to do about a database that can't be opened."""
+
+
 @contextlib.contextmanager
 def open_services(settings: Settings, world: World | None = None) -> Iterator[Services]:
     """Open the data folder as its only writer; on leaving everything that was submitted has been committed."""
@@ -100,7 +107,9 @@ def open_services(settings: Settings, world: World | None = None) -> Iterator[Se
 
 def _open(stack: contextlib.ExitStack, world: World, settings: Settings, name: str, wait_s: float) -> tuple[Writer, Engine]:
     path = settings.path(f"{name}.sqlite")
-    writer = world.writer(write_engine(path), name, wait_s)
+    writing = write_engine(path)
+    check(writing, REMEDIES[name])
+    writer = world.writer(writing, name, wait_s)
     reading = read_engine(path)
     stack.callback(writer.close)
     stack.callback(reading.dispose)

@@ -12,6 +12,7 @@ import pytest
 from server import database
 from server.database import Writer, write_engine
 from server.errors import Closed, Conflict, StorageError
+from server.services import open_services
 
 
 @pytest.fixture
@@ -48,6 +49,28 @@ def test_who_fails_harms_nobody_else(writer, tmp_path):
     assert (first.result(), last.result()) == (1, 1)
     assert isinstance(bad.exception(), ValueError)
     assert numbers(tmp_path) == [1, 2]
+
+
+def test_a_file_that_is_no_database_is_said_with_what_to_do(tmp_path):
+    (tmp_path / "x.sqlite").write_bytes(b"not a database " * 300)
+    engine = write_engine(tmp_path / "x.sqlite")
+    with pytest.raises(StorageError, match=r"x\.sqlite: file is not a database; delete it$"):
+        database.check(engine, "delete it")
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("logs", "restore it from a backup"), ("catalogue", "delete it: it is built again")])
+def test_a_server_over_a_broken_database_says_so_and_ends(services, name, remedy):
+    settings = services.settings
+    broken = settings.path(f"{name}.sqlite")
+    services.logs_writer.close()
+    services.catalogue_writer.close()
+    for path in broken.parent.glob(f"{name}.sqlite-*"):
+        path.unlink()
+    broken.write_bytes(b"not a database " * 300)
+    settings.path("writer.lock").unlink()  # as after the end of the process that held it
+    with pytest.raises(StorageError, match=remedy), open_services(settings):
+        pass
 
 
 def test_a_databases_refusal_becomes_ours(writer, tmp_path):
