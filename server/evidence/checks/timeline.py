@@ -94,7 +94,7 @@ def check_gaps(check: Check, claims: Claims, recording: Recording, tracks: dict[
     )
 
 
-def _between(check: Check, track: str, before: dict[str, Any], after: dict[str, Any], gaps: list[tuple[int, int]]) -> None:
+def _between(check: Check, track: str, before: dict[str, Any], after: dict[str, Any], gaps: Gaps) -> None:
     """The time between a fragment's end and the next one's beginning."""
     end, begin = before["pts"] + before["duration"], after["pts"]
     place = f"track {track} fragment {after['seq']}"
@@ -123,24 +123,30 @@ def _check_followers(check: Check, tracks: dict[str, TrackLines], stated: dict[s
             )
 
 
-def merged(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+Gaps = list[tuple[int, int, int]]
+"""Stated gaps in order, none of which meet: first, end, and how much the ones before cover."""
+
+
+def merged(gaps: list[tuple[int, int]]) -> Gaps:
     """The stated gaps in order, those that meet as one: so each moment is counted once."""
-    merged: list[tuple[int, int]] = []
+    found: Gaps = []
     for first, end in sorted(gaps):
-        if merged and first <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end), found[-1][2])
         else:
-            merged.append((first, end))
-    return merged
+            found.append((first, end, found[-1][2] + found[-1][1] - found[-1][0] if found else 0))
+    return found
 
 
-def covered(first: int, end: int, merged: list[tuple[int, int]]) -> int:
-    """How much of [first, end) the stated gaps cover."""
-    total, at = 0, max(bisect_right(merged, (first, first)) - 1, 0)
-    while at < len(merged) and merged[at][0] < end:
-        total += max(min(merged[at][1], end) - max(merged[at][0], first), 0)
-        at += 1
-    return total
+def covered(first: int, end: int, gaps: Gaps) -> int:
+    """How much of [first, end) the stated gaps cover: found by halving, for whoever signs himself may have it asked a million times."""
+    return _covered_before(end, gaps) - _covered_before(first, gaps) if first < end else 0
+
+
+def _covered_before(at: int, gaps: Gaps) -> int:
+    place = bisect_right(gaps, (at, at, 0)) - 1
+    # A gap that begins just here stands behind (at, at, 0), and covers nothing before.
+    return gaps[place][2] + min(gaps[place][1], at) - gaps[place][0] if place >= 0 else 0
 
 
 def check_clock(check: Check, recording: Recording, not_before: int | None, not_after: int | None) -> None:

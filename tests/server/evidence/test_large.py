@@ -13,6 +13,7 @@ from server.evidence.bag import Bag
 from server.evidence.checks.fragments import TrackLines
 from server.evidence.checks.journal import Line, check_journal
 from server.evidence.checks.sequence import Recording
+from server.evidence.checks.stretch import check_stretch
 from server.evidence.checks.timeline import check_gaps, covered, merged
 from server.evidence.claims import Claims
 from server.evidence.gather import Found, Row, media
@@ -100,6 +101,18 @@ def test_of_a_line_of_a_thousand_members_only_what_is_asked_for_is_kept():
     assert [members.get("governing") for members in kept] == [["a", "b"], None, None, [], None]
     assert kept[2]["label"] == "[x]"
     assert max(len(members) for members in kept) < 16
+
+
+def test_an_excerpt_that_jumps_to_and_fro_over_all_its_gaps():
+    def line(index: int, **members: Any) -> Line:
+        return Line(index, b"", b"", {"recording": RECORDING, "n": index, "track": "front", **members})
+
+    far = 2000 * MANY
+    gaps = [line(i, kind="gap", **{"from": 2000 * i + 10}, lost=5, reason="camera") for i in range(MANY)]
+    shown = [line(MANY + i, kind="fragment", seq=2 * i + 1, pts=far * (i % 2), duration=1) for i in range(MANY)]
+    check = Check("custody")
+    check_stretch(check, Recording(lines=[*gaps, *shown]), 0, far + 10)
+    assert (check.verdict, check.count) == ("incomplete", MANY // 2)
 
 
 SPANS = st.lists(st.tuples(st.integers(-20, 60), st.integers(0, 30)).map(lambda p: (p[0], p[0] + p[1])), max_size=12)
