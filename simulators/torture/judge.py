@@ -9,15 +9,14 @@ there, signatures by `cryptography`, boxes by their lengths. Two words for what 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from simulators.torture.kernel import Image
 from simulators.torture.promises import Acknowledged, Deleted, Durable, Handed, Identity, Kept, Lines, Promise, Refuted, Trimmed
-from simulators.torture.trees import Folded, Head, digest, heads, leaf
+from simulators.torture.reading import Written, members_of, plays, stem, written
+from simulators.torture.trees import Folded, digest, heads, leaf
 
 FRAGMENT_MS = 1_000
 RUNNING = ("video/mp4", "audio/mp4")
@@ -41,58 +40,6 @@ class Findings:
     def hidden(self, what: str) -> None:
         """Something is wrong and not said."""
         self.problems.append(f"hidden: {what}")
-
-
-@lru_cache(maxsize=8192)
-def members_of(line: bytes) -> dict[str, Any]:
-    """What a line says; nothing where it is none."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) and "kind" in found else {"kind": ""}
-
-
-@dataclass(slots=True)
-class Written:
-    """A journal as it stands on a disk: lines from index `first` on, bytes of a torn one behind them."""
-
-    first: int
-    lines: list[bytes]
-    torn: bytes
-    notes: list[Head]
-    note_bytes: int
-    torn_notes: int
-    cosigned: Head | None
-
-    @property
-    def end(self) -> int:
-        """Index behind the last whole line."""
-        return self.first + len(self.lines)
-
-    def bytes(self) -> int:
-        """All line bytes."""
-        return sum(map(len, self.lines)) + len(self.lines) + len(self.torn)
-
-
-def written(image: Image, whose: Identity) -> Written:
-    """The journal on that disk."""
-    folder = f"journal/{whose.n}/"
-    names = _unbroken(sorted(name for name in image.files if name.startswith(f"{folder}segment-") and name.endswith(".jsonl")), image)
-    first = int(names[0][-18:-6]) if names else 0
-    *lines, torn = b"".join(image.files[name] for name in names).split(b"\n")
-    data = image.files.get(f"{folder}checkpoints", b"")
-    notes, end = heads(data, whose.origin, whose.public)
-    kept, _ = heads(image.files.get(f"{folder}cosigned", b""), whose.origin, whose.public)
-    return Written(first, lines, torn, notes, len(data), len(data) - end, kept[-1] if kept else None)
-
-
-def _unbroken(names: list[str], image: Image) -> list[str]:
-    """The segments that reach the end without a hole; what lies before one was trimmed."""
-    begin = len(names) - 1
-    while begin > 0 and int(names[begin][-18:-6]) == int(names[begin - 1][-18:-6]) + image.files[names[begin - 1]].count(b"\n"):
-        begin -= 1
-    return names[max(begin, 0) :]
 
 
 @dataclass(slots=True)
@@ -259,7 +206,7 @@ class Judge:
                 self.found.hidden(f"{name} ended by {one.stop['trigger']} with gaps by power in {power}")
             if one.stop["trigger"] == "power":
                 self._power(name, one, power)
-            for base in {_base(track) for track, said in one.tracks.items() if said["media"] in RUNNING}:
+            for base in {stem(track) for track, said in one.tracks.items() if said["media"] in RUNNING}:
                 self._covered(name, one, base)
             for track, fragments in one.fragments.items():
                 if [said["seq"] for said in fragments] != list(range(len(fragments))):
@@ -270,16 +217,16 @@ class Judge:
         running: dict[str, str] = {}
         for track, said in one.tracks.items():
             if said["media"] in RUNNING:
-                running[_base(track)] = track
+                running[stem(track)] = track
         expected = sorted(running.values()) if one.tracks else [""]
         if sorted(power) != expected:
             self.found.hidden(f"{name}: gaps by power in {power}, running were {expected}")
 
     def _covered(self, name: str, one: Recording, base: str) -> None:
         spans = [
-            (f["pts"], f["pts"] + f["duration"]) for t, some in one.fragments.items() if _base(t) == base for f in some if f["duration"]
+            (f["pts"], f["pts"] + f["duration"]) for t, some in one.fragments.items() if stem(t) == base for f in some if f["duration"]
         ]
-        spans += [(gap["from"], gap["from"] + gap["lost"]) for gap in one.gaps if _base(gap["track"]) == base]
+        spans += [(gap["from"], gap["from"] + gap["lost"]) for gap in one.gaps if stem(gap["track"]) == base]
         at = 0
         for begin, end in sorted(spans):
             if begin > at:
@@ -315,7 +262,7 @@ class Judge:
                 held = end
             elif (said["track"], said["pts"], said["duration"]) not in excused:
                 self.found.lost(f"{path}: the bytes of fragment {said['seq']}")
-        if path.endswith(".mp4") and len(data) == end and not _plays(data):
+        if path.endswith(".mp4") and len(data) == end and not plays(data):
             self.found.lost(f"{path} is no init segment with whole fragments")
         return len(data) if held <= len(data) <= end else end
 
@@ -391,7 +338,7 @@ class Judge:
         handed: dict[tuple[str, str], int] = {}
         for one in self._promises:
             if isinstance(one, Handed) and one.end_ms > one.begin_ms:
-                place = one.recording, _base(one.track)
+                place = one.recording, stem(one.track)
                 handed[place] = max(handed.get(place, 0), one.end_ms)
         for (name, base), end in handed.items():
             recording = self._recordings.get(name)
@@ -400,35 +347,14 @@ class Judge:
                 continue
             if recording.stop is None or recording.stop["trigger"] != "power":
                 continue
-            ends = [f["pts"] + f["duration"] for t, some in recording.fragments.items() if _base(t) == base for f in some]
+            ends = [f["pts"] + f["duration"] for t, some in recording.fragments.items() if stem(t) == base for f in some]
             there = max(
-                [*ends, *(g["from"] + g["lost"] for g in recording.gaps if _base(g["track"]) == base and g["reason"] != "power")], default=0
+                [*ends, *(g["from"] + g["lost"] for g in recording.gaps if stem(g["track"]) == base and g["reason"] != "power")], default=0
             )
-            stated = sum(gap["lost"] for gap in recording.gaps if gap["reason"] == "power" and _base(gap["track"]) in (base, ""))
+            stated = sum(gap["lost"] for gap in recording.gaps if gap["reason"] == "power" and stem(gap["track"]) in (base, ""))
             self.found.missing_ms = max(self.found.missing_ms, end - there)
             self.found.understated_ms = max(self.found.understated_ms, end - there - stated)
 
 
 def _at(journal: Written, index: int) -> bytes | None:
     return journal.lines[index - journal.first] if index < journal.end else None
-
-
-def _base(track: str) -> str:
-    head, _, tail = track.rpartition("-")
-    return head if head and tail.isdecimal() else track
-
-
-@lru_cache(maxsize=1024)
-def _plays(data: bytes) -> bool:
-    """Whether the bytes are `ftyp`, `moov` and then whole pairs of `moof` and `mdat`."""
-    kinds, at = [], 0
-    while at < len(data):
-        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if size < 8 or at + size > len(data):
-            return False
-        kinds.append(kind)
-        at += size
-    media = kinds[2:]
-    return not kinds or (
-        kinds[:2] == [b"ftyp", b"moov"] and media[::2] == [b"moof"] * (len(media) // 2) and media[1::2] == [b"mdat"] * (len(media) // 2)
-    )

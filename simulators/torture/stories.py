@@ -15,9 +15,9 @@ from agent.pipeline.tray import Entry
 from simulators.torture.cuts import Replay
 from simulators.torture.device import Device, Home, StepClock
 from simulators.torture.duty import Player, Running, duty, segment_lines
-from simulators.torture.judge import written
 from simulators.torture.kernel import Image, Kernel, Step, Tree
 from simulators.torture.promises import Durable, Lines, Refuted
+from simulators.torture.reading import written
 from simulators.torture.scene import Scene
 
 Skip = Callable[[Step], bool]
