@@ -27,7 +27,7 @@ from .folder import Journal, claimed_origin, first_line, journal_folders, open_j
 from .media import Media
 from .report import rows, say_recordings
 
-CHECKS = ("journals", "checkpoints", "cosignature", "elsewhere", "receipts", "recordings", "beacons")
+CHECKS = ("checkpoints", "journals", "cosignature", "elsewhere", "receipts", "recordings", "beacons")
 
 MAX_RECEIPT = 1 << 20
 
@@ -35,7 +35,8 @@ MAX_RECEIPT = 1 << 20
 def audit_device(report: Report, folder: Path, keys: Keyring, known: Sequence[Known], *, media: bool) -> None:
     """All checks over a device's state folder."""
     store = Media(folder / "media", holes=False, look=media)
-    journals_check, check = report.check("journals"), report.check("checkpoints")
+    # Where lines are not what was signed, that is the first place: what they then seem to say follows from it.
+    check, journals_check = report.check("checkpoints"), report.check("journals")
     journals = [open_journal(journals_check, path, store) for path in journal_folders(folder)]
     said = [succession.of_line(first_line(journal.folder)) for journal in journals]
     for journal in journals:
@@ -48,7 +49,10 @@ def audit_device(report: Report, folder: Path, keys: Keyring, known: Sequence[Kn
     check.says = f"{many(check.figures['checkpoints'], 'stored checkpoint')}, each of these lines and signed by the device"
     cosigned = report.check("cosignature")
     for journal in journals:
-        _check_cosigned(cosigned, journal, keys)
+        try:
+            _check_cosigned(cosigned, journal, keys)
+        except (MisfitError, CoreError) as e:
+            cosigned.tampered(f"journal/{journal.folder.name}/cosigned", str(e))
     comparison = elsewhere.Comparison(report.check("elsewhere"), known, keys)
     for journal in journals:
         key = _device_key(journal, keys)

@@ -227,7 +227,7 @@ def test_a_line_without_meaning_is_reported(folder):
     folder.device.cosign()
     report = folder.audit()
     assert report.verdict == "intact"
-    assert report.checks[0].figures["without_meaning"] == 2
+    assert report.checks[1].figures["without_meaning"] == 2
     assert "duplicate name" in as_text(report, MEANS_OF_AUDIT)
 
 
@@ -236,6 +236,17 @@ def test_cosigned_by_a_stranger(folder):
     assert folder.device.journal.checkpoint is not None
     (folder.state / "journal/1/cosigned").write_text(stranger.cosign(folder.device.journal.checkpoint, 1_763_712_500))
     folder.judge("untrusted", "no given witness key cosigned it")
+
+
+def test_a_cosignature_put_under_another_checkpoint(folder):
+    """It does not hold, which is a verdict and no failure of the audit."""
+    path = folder.state / "journal/1/cosigned"
+    witness = path.read_text().splitlines(keepends=True)[-1]
+    older = folder.device.journal.checkpoint_at(5)
+    assert older is not None
+    path.write_text(older + witness)
+    folder.judge("tampered", "journal/1/cosigned: ")
+    assert command.main([str(folder.state), "--key", LEDGER.vkey, "--key", WITNESS_VKEY]) == 1
 
 
 def test_never_cosigned(folder):
