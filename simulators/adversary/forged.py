@@ -32,6 +32,11 @@ def later(lines: bytes, by_ms: int) -> bytes:
     return _shifted(lines, b"at", by_ms)
 
 
+def digest(data: bytes) -> str:
+    """As lines have it."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def indices_of(journal: Sequence[bytes], leaves: Sequence[str]) -> list[int]:
     """Where the lines with these leaf hashes stand."""
     return [i for i, line in enumerate(journal) if merkle.leaf_hash(line).hex() in leaves]

@@ -45,6 +45,7 @@ class Genuine:
     keys: list[str] = field(default_factory=list)
     recordings: dict[str, str] = field(default_factory=dict)
     heard: dict[str, str] = field(default_factory=dict)
+    ended_ms: int = 0
 
     def package(self, name: str) -> Path:
         """A package as a folder."""
@@ -73,14 +74,16 @@ def make(folder: Path, seed: int = 1) -> Genuine:
         made.keys = [server.services.ledger.key.vkey, server.services.witness.key.vkey]
         _Story(made, server, time, seed).tell()
     shutil.move(folder / "deployment" / "server", made.store)
-    (folder / NAME).write_text(json.dumps({"keys": made.keys, "recordings": made.recordings, "heard": made.heard}), encoding="utf-8")
+    made.ended_ms = time.ms
+    said = {"keys": made.keys, "recordings": made.recordings, "heard": made.heard, "ended_ms": made.ended_ms}
+    (folder / NAME).write_text(json.dumps(said), encoding="utf-8")
     return made
 
 
 def load(folder: Path) -> Genuine:
     """What `make` made there."""
     said = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    return Genuine(folder, said["keys"], said["recordings"], said["heard"])
+    return Genuine(folder, said["keys"], said["recordings"], said["heard"], said["ended_ms"])
 
 
 class _Story:
@@ -195,5 +198,7 @@ class _Story:
     def unanchored(self, main: Unit) -> None:
         """Out of reach: a recording that only the card has."""
         self.wake(main, 7)
+        self.made.heard["the newest"] = main.open.scribe.journal.cosigned or ""
+        self.made.heard["the ledger"] = self.server.ledger_note()
         self.made.recordings["unseen"] = main.record(3)
         main.off()

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.evidence.audit import audit, fast_primitives
-from server.evidence.text import MEANS_OF_AUDIT, as_text
+from server.evidence.text import as_text
 from server.evidence.verdict import Report
 from server.evidence.verify import verify
+from simulators.adversary.card import CardForger
 from simulators.adversary.genuine import Genuine
 from simulators.adversary.hands import PackageForger
 from simulators.adversary.table import CARD, PACKAGE, Act
@@ -34,16 +35,16 @@ class Judged:
 def judge(act: Act, material: Genuine, folder: Path, seed: int) -> Judged:
     """Do the act in `folder`, which is new; the seed chooses which fragment, which line, which bit."""
     chance = random.Random(f"{seed} {act.on} {act.name}")  # noqa: S311 — the same seed, the same forgery
-    hands, before = _hands(act, material, folder, chance)
+    shutil.copytree(_genuine(act, material), folder)
+    before = _digest(folder)
+    hands = _hands(act, material, folder, chance)
     filled = act.forge(hands) or {}
-    if act.on == PACKAGE:
-        hands.rebag()
     changed = _digest(folder) != before
-    report = _report(act, material, folder)
+    report = _report(hands, material, folder)
     first = report.first
-    text = as_text(report, MEANS_OF_AUDIT)
-    named = f"{first.place}: {first.message}" if first is not None else text
+    named = f"{first.place}: {first.message}" if first is not None else as_text(report)
     expected = act.place.format(**filled)
+    said = getattr(hands, "said", "")
     problem = ""
     if not changed:
         problem = "nothing was changed"
@@ -51,21 +52,34 @@ def judge(act: Act, material: Genuine, folder: Path, seed: int) -> Judged:
         problem = f"expected {act.verdict}, got {report.verdict}"
     elif expected not in named:
         problem = f"expected the place {expected!r}"
+    elif act.start not in said:
+        problem = f"expected the start to say {act.start!r}, it said {said!r}"
     return Judged(act, report.verdict, named, expected, problem)
 
 
-def _hands(act: Act, material: Genuine, folder: Path, chance: random.Random) -> tuple[PackageForger, str]:
+def _genuine(act: Act, material: Genuine) -> Path:
+    """What the forger takes."""
     if act.on == PACKAGE:
-        shutil.copytree(material.package(act.of), folder)
-        before = _digest(folder)
-        return PackageForger(folder, material, act.of, chance), before
-    raise NotImplementedError
+        return material.package(act.of)
+    return material.card(act.of) if act.on == CARD else material.store
 
 
-def _report(act: Act, material: Genuine, folder: Path) -> Report:
+def _hands(act: Act, material: Genuine, folder: Path, chance: random.Random) -> PackageForger | CardForger:
     if act.on == PACKAGE:
+        return PackageForger(folder, material, act.of, chance)
+    return CardForger(folder, material, act.of, chance)
+
+
+def _report(hands: PackageForger | CardForger, material: Genuine, folder: Path) -> Report:
+    if isinstance(hands, PackageForger):
+        hands.rebag()
         return verify(str(folder), material.keys, primitives=fast_primitives())
-    return audit(str(folder), material.keys, primitives=fast_primitives())
+    names = []
+    for number, text in enumerate(hands.checkpoints):
+        path = folder.with_name(f"{folder.name}.checkpoint-{number}")
+        path.write_text(text, encoding="utf-8")
+        names.append(str(path))
+    return audit(str(folder), material.keys, primitives=fast_primitives(), checkpoints=names)
 
 
 def _digest(folder: Path) -> str:
@@ -75,6 +89,3 @@ def _digest(folder: Path) -> str:
         data = path.read_bytes()
         sha256.update(f"{path.relative_to(folder)} {len(data)}\n".encode() + data)
     return sha256.hexdigest()
-
-
-assert CARD
