@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from simulators.network import Lines
 
-DOMAIN = "evidence.hostile.example"
+DOMAIN = "evidence.example.gov"
 WITHIN_S = 240.0
 LOOK_S = 0.05
 
