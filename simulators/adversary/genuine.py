@@ -67,14 +67,17 @@ class Genuine:
 
 
 def make(folder: Path, seed: int = 1) -> Genuine:
-    """Tell the story below `folder`, which is new."""
+    """Tell the story below `folder`, which is new. What a key's holder wrote comes last, in packages only: the store is genuine."""
     made = Genuine(folder)
-    time = Time()
-    with office(deployment(folder / "deployment"), World(time)) as server:
+    time, deployed = Time(), deployment(folder / "deployment")
+    with office(deployed, World(time)) as server:
         made.keys = [server.services.ledger.key.vkey, server.services.witness.key.vkey]
         _Story(made, server, time, seed).tell()
-    shutil.move(folder / "deployment" / "server", made.store)
     made.ended_ms = time.ms
+    shutil.copytree(deployed.server_folder, made.store)
+    with office(deployed, World(time)) as server:
+        _Story(made, server, time, seed).nonsense()
+    shutil.rmtree(folder / "deployment")
     said = {"keys": made.keys, "recordings": made.recordings, "heard": made.heard, "ended_ms": made.ended_ms}
     (folder / NAME).write_text(json.dumps(said), encoding="utf-8")
     return made
@@ -96,7 +99,6 @@ class _Story:
         self.duty(main, other)
         self.hand_over()
         self.old_device()
-        self.nonsense()
         self.backwards(other)
         self.time.ms += 60_000
         self.server.anchor()

@@ -19,6 +19,9 @@ from simulators.adversary.card import CardForger
 from simulators.adversary.genuine import Genuine
 from simulators.adversary.hands import PackageForger
 from simulators.adversary.table import CARD, PACKAGE, Act
+from simulators.adversary.vault import VaultForger
+
+Hands = PackageForger | CardForger | VaultForger
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,13 @@ def _genuine(act: Act, material: Genuine) -> Path:
     return material.card(act.of) if act.on == CARD else material.store
 
 
-def _hands(act: Act, material: Genuine, folder: Path, chance: random.Random) -> PackageForger | CardForger:
+def _hands(act: Act, material: Genuine, folder: Path, chance: random.Random) -> Hands:
     if act.on == PACKAGE:
         return PackageForger(folder, material, act.of, chance)
-    return CardForger(folder, material, act.of, chance)
+    return (CardForger if act.on == CARD else VaultForger)(folder, material, act.of, chance)
 
 
-def _report(hands: PackageForger | CardForger, material: Genuine, folder: Path) -> Report:
+def _report(hands: Hands, material: Genuine, folder: Path) -> Report:
     if isinstance(hands, PackageForger):
         hands.rebag()
         return verify(str(folder), material.keys, primitives=fast_primitives())
