@@ -188,16 +188,19 @@ class Log:
     def batch(
         self, first: int, max_lines: int = wire.MAX_BATCH_LINES, max_bytes: int = wire.MAX_BATCH_BYTES
     ) -> tuple[list[bytes], str] | None:
-        """Lines from `first` to a size that has a stored checkpoint, and that checkpoint; None when nothing waits or fits."""
+        """Lines from `first` to a size that has a stored checkpoint, and that checkpoint; None when nothing waits.
+
+        Where not even the next append fits into `max_bytes`, that append alone: it can't be parted.
+        """
         with self._lock, disk("read checkpoints", self.folder):
-            limit = min(first + max_lines, self.size)
+            least, limit = None, min(first + max_lines, self.size)
             while (stored := self._checkpoints.at_most(limit)) is not None and stored.size > first:
                 found = self.lines(first, stored.size)
                 room = max_bytes - len(b"%d\n\n" % first) - len(stored.text.encode())
                 if sum(map(len, found)) + len(found) <= room:
                     return found, stored.text
-                limit = stored.size - 1
-            return None
+                least, limit = (found, stored.text), stored.size - 1
+            return least
 
     def _read_cosigned(self) -> tuple[str, note.Checkpoint] | None:
         found = read_cosigned(self.files, self.folder, self._verifier)

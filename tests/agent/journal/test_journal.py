@@ -114,6 +114,19 @@ def test_batches_end_at_checkpoints_and_fit_the_wire(journal, judges):
     assert journal.batch(0, max_lines=10) is None, "nothing leaves without a stored checkpoint at its end"
 
 
+def test_the_least_batch_is_the_next_append_whatever_the_line_carries(device):
+    """A bad line gets little at a time: not everything that waits because the next append is too much for it."""
+    device.start()
+    first = device.journal.size
+    for _ in range(3):
+        with device.scribe.batch():
+            for number in range(20):
+                device.scribe.sense(number, number)
+    lines, checkpoint = device.journal.batch(first, max_bytes=500)
+    assert len(lines) == 20
+    assert checkpoint == device.journal.checkpoint_at(first + 20)
+
+
 @pytest.mark.parametrize(("code", "error"), [(errno.ENOSPC, DiskFull), (errno.EIO, DiskFault), (errno.EROFS, DiskFault)])
 def test_a_failed_append_leaves_the_journal_as_it_was(make, judges, small_segments, code, error):
     """Every single operation of an append fails once, and once for good until the disk is well again."""
