@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from simulators.powercut import NO_LIMIT, Operation, SimulatedFiles
+from simulators.powercut import Operation, SimulatedFiles
 
 INDEX = "buffer.sqlite"
+CARD_BYTES = 256_000_000
+"""256 GB (film.SCALE)."""
 Fault = Literal["", "eio", "read-only"]
 
 
@@ -41,6 +43,12 @@ class Card:
     def __post_init__(self) -> None:
         """Take the disk into hand."""
         self._mount(self.files)
+        self.leave_free(None)
+
+    @property
+    def tight(self) -> bool:
+        """Whether a story has taken room away."""
+        return self.files.capacity != CARD_BYTES
 
     def _mount(self, files: SimulatedFiles) -> None:
         self.files = files
@@ -71,7 +79,7 @@ class Card:
 
     def leave_free(self, size: int | None) -> None:
         """So many bytes are free from here on; None: as many as one likes."""
-        self.files.capacity = NO_LIMIT if size is None else self.used + size
+        self.files.capacity = CARD_BYTES if size is None else self.used + size
 
     # ----------------------------------------------------------------- power
 

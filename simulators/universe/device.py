@@ -125,6 +125,7 @@ class Device:
         self.machine: SimulatedMachine | None = None
         self.outside: Outside | None = None
         self.boots = 0
+        self.index_fate = ""
         self._life = 0
         self._ask_us, self._waiting = 0, True
         self._tasks: list[Task] = []
@@ -180,7 +181,7 @@ class Device:
             self._down()
             self.card.cut()
             fate = self.chance.random()
-            self.card.hurt_index("older" if fate < 0.15 else "broken" if fate < 0.2 else "kept")
+            self.index_fate = self.index_fate or ("older" if fate < 0.15 else "broken" if fate < 0.2 else "")
 
     def switch_off(self, then: Callable[[], None] | None = None) -> None:
         """An orderly end (SIGTERM), and the power with it; `then` when that is done."""
@@ -261,6 +262,8 @@ class Device:
         """Make the pipeline, again and again until it can be made."""
         pause(after_us)
         self.indicator.shown = Signal("off")
+        self.card.hurt_index(self.index_fate)
+        self.index_fate = ""
         while True:
             try:
                 self._run()

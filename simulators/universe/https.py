@@ -72,7 +72,10 @@ class SimulatedHttps:
             raise NoAnswer(f"{what}: the connection broke after {arrived} of {len(data)} bytes")
         if not road.server().up:
             raise NoAnswer(f"{what}: the server is gone")
-        answer = road.server().ask(self._device, method, path, data, names, whole=True)
+        server = road.server()
+        answer = server.ask(self._device, method, path, data, names, whole=True)
+        if not server.up:
+            raise NoAnswer(f"{what}: the server died over it")
         if not line.push(HEAD_BYTES + len(answer[2])):
             self._silence()
             raise NoAnswer(f"{what}: the answer never came")

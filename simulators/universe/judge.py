@@ -159,6 +159,12 @@ class Judge:
             public.cosigned.append((head.size, seconds, self._now_us()))
             self.counts["cosigned"] += 1
 
+    def set_back(self) -> None:
+        """The server has lost what it did since its last backup: from here on it may say less than before."""
+        for origin, public in self.public.items():
+            size = self.server.services.logs.size(origin) if self.server is not None else 0
+            public.cosigned = [one for one in public.cosigned if one[0] <= size]
+
     def _receipt(self, device: str, text: str) -> None:
         proof = note.parse_tlog_proof(text)
         assert proof.extra is not None

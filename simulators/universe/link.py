@@ -79,7 +79,12 @@ class SimulatedLink:
 
     def room(self, window: int) -> bool:
         """Whether a message may be handed over."""
-        return self.connected and self._unacknowledged < window and self._way.agenda.now_us >= self._hold_us
+        return self.flows and self._unacknowledged < window and self._way.agenda.now_us >= self._hold_us
+
+    @property
+    def flows(self) -> bool:
+        """Connected; how a socket gets stuck is tried with real ones."""
+        return self.connected
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> bool:
         """Hand a message to the line."""

@@ -164,4 +164,5 @@ class SimulatedMachine(Machine):
 
     def uploads(self, settings: UploadSettings) -> UploadSettings:
         """A byte stands for a thousand."""
-        return replace(settings, target_bytes=settings.target_bytes // SCALE, least_bytes=settings.least_bytes // SCALE)
+        sizes = {name: getattr(settings, name) // SCALE for name in ("target_bytes", "least_bytes", "smallest_bytes")}
+        return replace(settings, **sizes)

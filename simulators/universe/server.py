@@ -84,6 +84,7 @@ class Server:
         self._chance: random.Random = stream(seed, "server", name)
         self._stack = contextlib.ExitStack()
         self._tasks: list[Task] = []
+        self._writers: list[VirtualWriter] = []
         self._connection: int | None = None
         self._fate = ""
         broker.watch(self._broker_changed)
@@ -94,12 +95,14 @@ class Server:
 
     def start(self) -> None:
         """Open the data folder and run."""
+        self._fate = ""
         if self.up:
             return
-        self.up, self._fate = True, ""
+        self._clear()
+        self.up = True
         self.starts += 1
         world = World(self.now_ms, self._chance.randbytes, lambda: self._agenda.now_us / US_PER_S, self._make_writer)
-        self._writers: list[VirtualWriter] = []
+        self._writers = []
         self._stack = contextlib.ExitStack()
         self.services = services = self._stack.enter_context(open_services(config.load(self.folder / "settings.toml"), world))
         self.committer = Committer(
@@ -144,19 +147,22 @@ class Server:
 
     def _dies_at_commit(self, writer: VirtualWriter, moment: str) -> None:
         if self._fate == moment:
-            self._fate = ""
+            self._fate, self.up = "", False
             writer.mute = True
             for one in self._writers:
                 one.kill()
-            self._agenda.after(0, self._die)
+            self._agenda.after(0, self._clear)
 
     def _die(self) -> None:
-        if not self.up:
-            return
         self.up = False
+        self._clear()
+
+    def _clear(self) -> None:
+        """What a process leaves behind is closed by the system."""
         for writer in self._writers:
             writer.kill()
-        for task in self._tasks:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.kill()
         self._disconnect()
         self._stack.close()
@@ -237,7 +243,10 @@ class Server:
         if leaf == "journal":
             self.committer.offer(device, payload)
         elif leaf in TOPICS and payload:
-            state = self.services.devices.hear(device, leaf, payload, self.now_ms())
+            try:
+                state = self.services.devices.hear(device, leaf, payload, self.now_ms())
+            except ValueError:
+                return
             if leaf == "status" and state.said.get("online") is True:
                 self.indexer.online(device)
 

@@ -102,6 +102,8 @@ class Takes:
         for gap in take.gaps:
             if gap.lost_ms > 0 and not covered(_spans(told, gap.track), (gap.from_ms, gap.from_ms + gap.lost_ms)):
                 yield f"{take.recording}: capture lost {gap.lost_ms} ms of {gap.track} ({gap.reason}), and no line says so"
+        if take.cut and not take.refused and not any(gap["reason"] == "power" for gap in told.gaps):
+            yield f"{take.recording} was ended by a power cut, and no line says what that cost"
         if take.cut and take.ended_us is not None and told.fragments:
             end_ms = max(one["pts"] + one["duration"] for one in told.fragments)
             self.worst_cut_us = max(self.worst_cut_us, take.ended_us - take.epoch_us - end_ms * 1_000)

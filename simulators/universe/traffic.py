@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
+from simulators.universe.film import SCALE
+
 
 @dataclass(slots=True)
 class Places:
@@ -50,5 +52,5 @@ class Traffic:
     @property
     def again_percent(self) -> float:
         """Of all bytes that left, how many had left before."""
-        total = self.media + self.lines
-        return 100 * (self.media_again + self.lines_again) / total if total else 0.0
+        total = self.media * SCALE + self.lines
+        return 100 * (self.media_again * SCALE + self.lines_again) / total if total else 0.0

@@ -58,6 +58,7 @@ class World:
         self.judge.server = self.server
         self.stranger: Server | None = None
         self.mixed = 0.0
+        self.order_number = 0
         self.bound_percent = setting.bound_percent
         self.certificate_ends_ms: dict[str, int] = {}
         self.lines: dict[str, Line] = {}
@@ -155,7 +156,7 @@ class World:
             self._heal(device)
 
     def _heal(self, device: Device) -> None:
-        if device.card.fault or device.card.files.capacity < (1 << 59):
+        if device.card.fault or device.card.tight:
             self.judge.troubled(device.name)
         device.card.fault, device.card.lies = "", False
         device.card.leave_free(None)

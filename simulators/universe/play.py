@@ -1,0 +1,87 @@
+"""Runs a story in a world of its own and says what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulators.universe import expect, phrases
+from simulators.universe.agenda import US_PER_S
+from simulators.universe.breaks import BREAKS
+from simulators.universe.scenario import Step, Story
+from simulators.universe.words import moment
+from simulators.universe.world import World
+
+TAIL_US = 2 * US_PER_S
+"""Behind the last step, before the end begins."""
+ASK_US = US_PER_S
+
+Tell = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a story: promises broken (invariant, what), answers that were others, figures."""
+
+    story: Story
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    at_us: int = 0
+    steps: int = 0
+
+    @property
+    def well(self) -> bool:
+        """Whether all is as it should be: for a story with a broken rule, that its invariant saw it."""
+        if self.story.broken:
+            return bool(self.faults) and self.faults[0][0] == self.story.fails
+        return not self.faults and not self.wrong
+
+    def shape(self) -> tuple[str, ...]:
+        """By what two failures are the same one."""
+        return tuple(sorted({invariant for invariant, _ in self.faults})) or (("expect",) if self.wrong else ())
+
+
+def play(story: Story, tell: Tell = lambda _sentence: None) -> Outcome:
+    """Run it from its beginning; `tell` hears a sentence for each step."""
+    outcome = Outcome(story)
+    with ExitStack() as stack:
+        world = stack.enter_context(World(story.setting))
+        if story.broken:
+            stack.enter_context(BREAKS[story.broken].install(world))
+        world.begin()
+        for step in story.steps:
+            if not world.run(step.at_us):
+                break
+            for device in range(1, story.setting.devices + 1) if step.device is None else (step.device,):
+                _do(world, step, min(device, story.setting.devices), outcome, tell)
+        if not world.judge.faults:
+            world.run(world.agenda.now_us + TAIL_US)
+        if story.settles and not world.judge.faults:
+            world.end()
+        outcome.faults = list(world.judge.faults)
+        outcome.figures = world.figures()
+        outcome.at_us, outcome.steps = world.agenda.now_us, world.agenda.steps
+    for invariant, what in outcome.faults:
+        tell(f"{moment(outcome.at_us)}  BROKEN  {invariant}: {what}")
+    return outcome
+
+
+def _do(world: World, step: Step, number: int, outcome: Outcome, tell: Tell) -> None:
+    device = world.device(number)
+    who = f"{device.name}: " if world.setting.devices > 1 else ""
+    if step.do:
+        tell(f"{moment(world.agenda.now_us)}  {who}{step.do}")
+        phrases.perform(world, device, step.do)
+        return
+    until_us = world.agenda.now_us + step.within_us
+    wrong = expect.answer(world, device, step.expect)
+    while wrong and world.agenda.now_us < until_us and world.run(world.agenda.now_us + ASK_US):
+        wrong = expect.answer(world, device, step.expect)
+    for sentence in wrong:
+        outcome.wrong.append(f"{moment(world.agenda.now_us)}  {who}{sentence}")
+        tell(f"{moment(world.agenda.now_us)}  WRONG   {who}{sentence}")
+    if not wrong:
+        tell(f"{moment(world.agenda.now_us)}  as expected: {who}{', '.join(f'{key} {value}' for key, value in step.expect.items())}")
