@@ -145,8 +145,14 @@ def a_group_dropped(f: PackageForger) -> dict[str, Any]:
 
 @act("GOP doubled", TAMPERED, THE_FRAGMENT)
 def a_group_doubled(f: PackageForger) -> dict[str, Any]:
-    """Half a second of picture comes twice."""
-    return f.edit(_grouped(f), lambda fragment: _regrouped(fragment, [fragment.groups[0], *fragment.groups]))
+    """Half a second of picture comes twice, each time for half as long, so that the next fragment begins where it did."""
+
+    def change(fragment: Fragment) -> Fragment:
+        first, *others = fragment.groups
+        half = tuple(mp4.Sample(one.data, one.duration // 2, one.flags) for one in first)
+        return _regrouped(fragment, [half, half, *others])
+
+    return f.edit(_grouped(f), change)
 
 
 @act("GOP swapped", TAMPERED, THE_FRAGMENT)
