@@ -5,6 +5,7 @@
 #   make test    all tests                                                                  (ARGS="tests/provisioning -x")
 #   make check   all linters
 #   make bench   the figures that we promise
+#   make torture power cuts by the thousand; prints a table, writes build/torture.json       (ARGS="--only guard --seed 2")
 #   make lock    pin new versions (constraints.txt, package-lock.json)
 #   make clean   remove what make made; recordings and packages of the demonstration stay
 
@@ -19,7 +20,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN    := .venv/bin
 ARGS   ?=
 
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check format bench torture lock clean
 
 help:
 	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
@@ -69,6 +70,9 @@ format: setup
 
 bench: setup
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+torture: setup
+	@exec $(BIN)/python -m simulators.torture $(ARGS)
 
 # Versions are chosen by hand: edit pyproject.toml or package.json, then lock. UPGRADE=--upgrade takes the newest that fit.
 lock: setup

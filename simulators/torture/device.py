@@ -11,7 +11,7 @@ import random
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.capture.events import Event
@@ -70,6 +70,10 @@ class Home:
             "keys": witness.vkeys(),
         }
         return cls(state, enrolments.judged(members, state / enrolments.NAME), signer, witness, reel)
+
+    def fresh(self) -> Home:
+        """The same device, and a server that has seen nothing yet: a story is told the same way every time."""
+        return replace(self, witness=Witness())
 
     @property
     def identity(self) -> Identity:

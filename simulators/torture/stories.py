@@ -28,7 +28,7 @@ RETRY_S = 2
 def tell_duty(home: Home, seed: int, seconds: int, skip: Skip | None = None) -> Scene:
     """The duty on an empty disk."""
     kernel = Kernel(home.state, skip=skip)
-    device = Device(home, kernel, seed)
+    device = Device(home.fresh(), kernel, seed)
     _run(device, lambda: duty(device, seconds))
     return Scene("duty", Replay.of(Image()), kernel.tape, device.promises, device.clock.wall)
 
@@ -86,7 +86,7 @@ def tell_refused(home: Home, seed: int) -> Scene:
     """Each step of a durable append is refused once; the recording ends, its loss is said, the next one goes well."""
     refusing = Refusing()
     kernel = Kernel(home.state, fault=refusing)
-    device = Device(home, kernel, seed)
+    device = Device(home.fresh(), kernel, seed)
     player = Player(device)
 
     def story() -> None:
