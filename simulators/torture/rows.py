@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulators.torture.device import Home
 from simulators.torture.guard import Guard
+from simulators.torture.loopdisk import LoopDisk, missing
+from simulators.torture.real import RealCuts
 from simulators.torture.reel import reel
 from simulators.torture.scene import Found, Sampling, Scene, after_cuts, after_kills, cut, different
 from simulators.torture.stories import damaged, segment_lines, tell_duty, tell_refused, tell_taken_back
@@ -138,6 +141,44 @@ def guard_of(home: Home, seed: int) -> Guard:
     return Guard(home, scenes, how)
 
 
+# --------------------------------------------------------------------------- on a real file system
+
+
+def real(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
+    """The agent's process on a loop-mounted ext4; where there can be none, the duty once more with other seeds."""
+    folder = place.disk / "real"
+    folder.mkdir()
+    if why := missing(folder):
+        say(f"real cuts: NOT RUN HERE: {why}; the duty is cut in memory with other seeds instead")
+        for seed in range(effort.seed + 1, effort.seed + 3):
+            yield from duty(place, replace(effort, seed=seed), say)
+        return
+    with LoopDisk(folder) as disk:
+        cuts = RealCuts(folder, disk, effort.seed)
+        for number in range(effort.cuts):
+            cuts.cut(number)
+            if number % 20 == 19:
+                say(f"real cuts: {number + 1} of {effort.cuts}")
+    tried = cuts.tried
+    found = Found()
+    for where, findings in tried.findings:
+        found.add(findings, where, 0.0)
+    armed, lost = sorted(tried.armed_ms), sorted(tried.missing_ms)
+    figures = {
+        "armed_median_ms": armed[len(armed) // 2],
+        "armed_slowest_ms": armed[-1],
+        "resumed_by_itself": tried.resumed,
+        "recordings_decoded": tried.decoded,
+        "cut_while_recording": len(lost),
+        "missing_median_ms": lost[len(lost) // 2] if lost else None,
+        "load_average": os.getloadavg()[1],
+    }
+    remarks = f"armed again after {armed[len(armed) // 2] / 1000:.1f} s, at worst {armed[-1] / 1000:.1f} s"
+    command = f"{MODULE} --only real --seed {effort.seed} --cuts {effort.cuts}"
+    title, worst = "agent on a loop-mounted ext4, shut down without a flush, and killed", max(lost, default=0)
+    yield Row(title, found.tried, found.lost, found.hidden, worst, str(effort.seed), command, remarks, figures, tuple(found.examples))
+
+
 def _sampling(effort: Effort) -> Sampling:
     return Sampling(effort.seed, effort.samples)
 
@@ -156,4 +197,5 @@ ROWS: dict[str, Callable[[Place, Effort, Say], Iterator[Row]]] = {
     "taken-back": taken_back,
     "damage": damage,
     "guard": guard,
+    "real": real,
 }

@@ -1,0 +1,20 @@
+"""The agent with a kernel that forgets every sync: `python -m simulators.torture.unsynced run --settings FILE`.
+
+The guard on real cuts: with this agent they must lose what was promised, or the disk is not really cut.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agent.__main__ import main
+
+
+def forget(_handle: object) -> None:
+    """Say that it was done."""
+
+
+if __name__ == "__main__":
+    os.fsync = os.fdatasync = forget
+    sys.exit(main(sys.argv[1:]))
