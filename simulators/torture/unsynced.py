@@ -11,10 +11,11 @@ import sys
 from agent.__main__ import main
 
 
-def forget(_handle: object) -> None:
-    """Say that it was done."""
+def forget(fd: object) -> None:
+    """Say that `fd` was synced."""
 
 
 if __name__ == "__main__":
-    os.fsync = os.fdatasync = forget
+    for name in ("fsync", "fdatasync"):
+        setattr(os, name, forget)
     sys.exit(main(sys.argv[1:]))

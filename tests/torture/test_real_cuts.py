@@ -21,6 +21,7 @@ def test_a_recorder_that_is_cut_again_and_again_loses_and_hides_nothing(tmp_path
     said: list[str] = []
     rows = list(ROWS["real"](Place(tmp_path / "memory", tmp_path), QUICK, said.append))
     terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    assert terminal is not None
     for line in said:
         terminal.write_line(line)
     for row in rows:
