@@ -6,13 +6,48 @@ Two busy cores drift; so the two sides of a ratio are measured in turn, round by
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder on the disk of the work tree, which is gone afterwards: /tmp is often memory, where a sync costs nothing."""
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder:
+        yield Path(folder)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on. `load`: how many processes wanted a core in the last minute, when nothing was measured yet."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
+        "file_system": _file_system(ROOT),
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+    }
+
+
+def _file_system(path: Path) -> str:
+    """Type of the file system that holds a path (proc_pid_mountinfo(5))."""
+    found = {}
+    for row in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = row.partition(" - ")
+        found[Path(left.split(" ")[4])] = right.split(" ")[0]
+    return next(found[place] for place in (path, *path.parents) if place in found)
 
 
 @dataclass
