@@ -13,6 +13,9 @@ from simulators.torture.kernel import Step
 from simulators.torture.rows import QUICK, ROWS, Place, guard_of
 from simulators.torture.stories import segment_lines, tell_duty
 
+pytestmark = pytest.mark.timeout(900)
+"""Thousands of cuts: two minutes on a busy machine, and no limit of time is what this asks about."""
+
 
 @pytest.fixture
 def place(tmp_path) -> Place:
