@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from simulators.torture.rows import QUICK, ROWS, Effort, Place
+from simulators.torture.programme.effort import QUICK, Effort, Place
+from simulators.torture.programme.rows import ROWS
 from simulators.torture.table import Row, as_json, as_text
 
 MEMORY = Path("/dev/shm")  # noqa: S108 — a folder of our own is made in it

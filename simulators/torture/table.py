@@ -7,57 +7,59 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simulators.torture.scene import Found
-
 SHOWN = 5
+
+COLUMNS = ("tried", "faults", "lost", "hidden", "exposed at worst", "sent twice", "false alarms", "seeds", "again")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row. `missing_ms`: media that were made and are not there, at worst; None where the row has no media."""
+    """One row; None where a figure has no meaning for it.
+
+    `tried`: faults. `lost`: promises of which something is missing. `hidden`: losses and forgeries that nobody was told of.
+    `exposed_ms`: the longest piece of recording that was made and not yet durable when a fault came. `twice` of `bytes_once`: bytes that
+    went over the line more than once, of the bytes that had to. `false_alarms`: honest material that was called something else.
+    `not_tried`: what this row leaves out, for people.
+    """
 
     name: str
     tried: int
     lost: int
     hidden: int
-    missing_ms: int | None
     seeds: str
     command: str
+    exposed_ms: int | None = None
+    twice: int | None = None
+    bytes_once: int | None = None
+    false_alarms: int | None = None
     remarks: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
+    not_tried: str = ""
 
     @property
     def red(self) -> bool:
         """Whether anything went wrong."""
-        return bool(self.lost or self.hidden)
-
-
-def row_of(name: str, found: Found, seed: int, command: str, remarks: str = "") -> Row:
-    """A row about cuts on the disk in memory."""
-    starts = sorted(found.starts_ms)
-    figures = {
-        "missing_before_press_is_told_ms": found.missing_before_ms,
-        "understated_ms": found.understated_ms,
-        "fragments_recovered": found.recovered,
-        "start_median_ms": round(starts[len(starts) // 2], 1) if starts else None,
-        "start_slowest_ms": round(starts[-1], 1) if starts else None,
-    }
-    return Row(name, found.tried, found.lost, found.hidden, found.missing_ms, str(seed), command, remarks, figures, tuple(found.examples))
+        return bool(self.lost or self.hidden or self.false_alarms)
 
 
 def as_text(rows: list[Row]) -> str:
-    """The table as people read it, in Markdown."""
-    head = (
-        "| tried | how often | lost | hidden | media missing at worst | seeds | again |\n| --- | ---: | ---: | ---: | ---: | --- | --- |\n"
-    )
-    body = "".join(
-        f"| {row.name}{f' ({row.remarks})' if row.remarks else ''} | {row.tried:,} | {row.lost} | {row.hidden} |"
-        f" {'–' if row.missing_ms is None else f'{row.missing_ms / 1000:.1f} s'} | {row.seeds} | `{row.command}` |\n"
-        for row in rows
-    )
+    """The table as people read it, in Markdown; below it the first problems of each row, and what was not tried."""
+    head = f"| {' | '.join(COLUMNS)} |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |\n"
+    body = "".join(_line(row) for row in rows)
     problems = "".join(f"\n{row.name}: {example}" for row in rows for example in row.examples[:SHOWN])
-    return head + body + problems
+    untried = "".join(f"\n- {row.name}: {row.not_tried}" for row in rows if row.not_tried)
+    return head + body + problems + (f"\nNot tried:\n{untried}\n" if untried else "")
+
+
+def _line(row: Row) -> str:
+    name = f"{row.name} ({row.remarks})" if row.remarks else row.name
+    exposed = "–" if row.exposed_ms is None else f"{row.exposed_ms / 1000:.1f} s"
+    twice = (
+        "–" if row.twice is None else f"{row.twice:,} of {row.bytes_once:,} bytes ({100 * row.twice / max(row.bytes_once or 0, 1):.2f} %)"
+    )
+    alarms = "–" if row.false_alarms is None else f"{row.false_alarms}"
+    return f"| {name} | {row.tried:,} | {row.lost} | {row.hidden} | {exposed} | {twice} | {alarms} | {row.seeds} | `{row.command}` |\n"
 
 
 def as_json(rows: list[Row], path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from simulators.torture.guard import delayed, sync_of
 from simulators.torture.kernel import Step
-from simulators.torture.rows import QUICK, ROWS, Place, guard_of
+from simulators.torture.programme.effort import QUICK, Place
+from simulators.torture.programme.memory import guard_of
+from simulators.torture.programme.rows import ROWS
 from simulators.torture.stories import segment_lines, tell_duty
 
 pytestmark = pytest.mark.timeout(900)
@@ -34,8 +36,8 @@ def test_nothing_is_lost_and_nothing_is_hidden(place, name):
     for row in ROWS[name](place, QUICK, lambda _: None):
         assert row.tried > 50
         assert not row.red, row.examples
-        assert row.missing_ms is not None
-        assert row.missing_ms <= 3_000, "three fragments shared an append in the story, and were under way"
+        assert row.exposed_ms is not None
+        assert row.exposed_ms <= 3_000, "three fragments shared an append in the story, and were under way"
 
 
 def test_every_sync_that_there_is_is_missed_when_it_is_taken_away(place):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from simulators.torture.loopdisk import LoopDisk, missing
+from simulators.torture.programme.effort import QUICK, Place
+from simulators.torture.programme.rows import ROWS
 from simulators.torture.real import RealCuts
-from simulators.torture.rows import QUICK, ROWS, Place
 
 
 @pytest.fixture(scope="module")

@@ -1,62 +1,15 @@
-"""What `python -m simulators.torture` tries, a function a row; each can be run by itself with the same seed."""
+"""Power cuts on a disk in memory: every step of every story, every disk that can be left behind, every sync taken away."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator
 
 from simulators.torture.device import Home
 from simulators.torture.guard import Guard
-from simulators.torture.loopdisk import LoopDisk, missing
-from simulators.torture.real import RealCuts
-from simulators.torture.reel import reel
+from simulators.torture.programme.effort import QUICK, Effort, Place, Say, again
 from simulators.torture.scene import Found, Sampling, Scene, after_cuts, after_kills, cut, different
 from simulators.torture.stories import damaged, segment_lines, tell_duty, tell_refused, tell_taken_back
-from simulators.torture.table import Row, row_of
-
-REEL_S = 40
-MODULE = "python -m simulators.torture"
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How much is tried. `seconds` of recording in the duty, lines in a segment, fates by chance at each step."""
-
-    seed: int = 1
-    seconds: int = 180
-    segment: int = 64
-    samples: int = 3
-    starts_each: int = 2
-    cuts: int = 200
-
-
-QUICK = Effort(seconds=24, segment=16, samples=0, starts_each=1, cuts=5)
-"""What `make test` has time for."""
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the work is done: `memory` should be a tmpfs, for the device's index; `disk` is any folder."""
-
-    memory: Path
-    disk: Path
-
-    def home(self) -> Home:
-        """A device, and media for its camera."""
-        return Home.make(self.memory / "state", reel(self.disk / "media", REEL_S))
-
-
-def again(name: str, effort: Effort) -> str:
-    """The command that runs a row once more."""
-    quick = " --quick" if effort.seconds == QUICK.seconds else ""
-    return f"{MODULE} --only {name} --seed {effort.seed}{quick}"
-
-
-# --------------------------------------------------------------------------- on the disk in memory
+from simulators.torture.table import Row
 
 
 def duty(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
@@ -126,7 +79,7 @@ def guard(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
     figures = {answer.sync: {"relied_on_by": answer.relied_on_by, "disks": answer.tried, "seen": answer.seen} for answer in answers}
     remarks = f"all {len(answers)} must be seen" if not unseen else f"{len(unseen)} of {len(answers)} NOT seen"
     title, command = "guard on the guard: a sync taken away", again("guard", effort)
-    yield Row(title, len(answers), 0, len(unseen), None, str(effort.seed), command, remarks, figures, unseen)
+    yield Row(title, len(answers), 0, len(unseen), str(effort.seed), command, remarks=remarks, figures=figures, examples=unseen)
 
 
 def guard_of(home: Home, seed: int) -> Guard:
@@ -141,42 +94,18 @@ def guard_of(home: Home, seed: int) -> Guard:
     return Guard(home, scenes, how)
 
 
-# --------------------------------------------------------------------------- on a real file system
-
-
-def real(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
-    """The agent's process on a loop-mounted ext4; where there can be none, the duty once more with other seeds."""
-    folder = place.disk / "real"
-    folder.mkdir()
-    if why := missing(folder):
-        say(f"real cuts: NOT RUN HERE: {why}; the duty is cut in memory with other seeds instead")
-        for seed in range(effort.seed + 1, effort.seed + 3):
-            yield from duty(place, replace(effort, seed=seed), say)
-        return
-    with LoopDisk(folder) as disk:
-        cuts = RealCuts(folder, disk, effort.seed)
-        for number in range(effort.cuts):
-            cuts.cut(number)
-            if number % 20 == 19:
-                say(f"real cuts: {number + 1} of {effort.cuts}")
-    tried = cuts.tried
-    found = Found()
-    for where, findings in tried.findings:
-        found.add(findings, where, 0.0)
-    armed, lost = sorted(tried.armed_ms), sorted(tried.missing_ms)
+def row_of(name: str, found: Found, seed: int, command: str, remarks: str = "") -> Row:
+    """A row about cuts on the disk in memory."""
+    starts = sorted(found.starts_ms)
     figures = {
-        "armed_median_ms": armed[len(armed) // 2],
-        "armed_slowest_ms": armed[-1],
-        "resumed_by_itself": tried.resumed,
-        "recordings_decoded": tried.decoded,
-        "cut_while_recording": len(lost),
-        "missing_median_ms": lost[len(lost) // 2] if lost else None,
-        "load_average": os.getloadavg()[1],
+        "missing_before_press_is_told_ms": found.missing_before_ms,
+        "understated_ms": found.understated_ms,
+        "fragments_recovered": found.recovered,
+        "start_median_ms": round(starts[len(starts) // 2], 1) if starts else None,
+        "start_slowest_ms": round(starts[-1], 1) if starts else None,
     }
-    remarks = f"armed again after {armed[len(armed) // 2] / 1000:.1f} s, at worst {armed[-1] / 1000:.1f} s"
-    command = f"{MODULE} --only real --seed {effort.seed} --cuts {effort.cuts}"
-    title, worst = "agent on a loop-mounted ext4, shut down without a flush, and killed", max(lost, default=0)
-    yield Row(title, found.tried, found.lost, found.hidden, worst, str(effort.seed), command, remarks, figures, tuple(found.examples))
+    shown, examples = found.missing_ms, tuple(found.examples)
+    return Row(name, found.tried, found.lost, found.hidden, str(seed), command, shown, remarks=remarks, figures=figures, examples=examples)
 
 
 def _sampling(effort: Effort) -> Sampling:
@@ -188,14 +117,3 @@ def _cut_starts(home: Home, scenes: Iterator[Scene], how: Sampling) -> Found:
     for scene in scenes:
         found.join(cut(home, scene, how))
     return found
-
-
-ROWS: dict[str, Callable[[Place, Effort, Say], Iterator[Row]]] = {
-    "duty": duty,
-    "starts": starts,
-    "refused": refused,
-    "taken-back": taken_back,
-    "damage": damage,
-    "guard": guard,
-    "real": real,
-}
