@@ -142,6 +142,7 @@ class Host:
                 self.edge(button, down=True)
                 await asyncio.sleep(LONG_S if press == "long" else SHORT_S)
                 self.edge(button, down=False)
+            await asyncio.sleep(BETWEEN_S)  # the next gesture's press is another one, not a bounce of this one's end
 
     def set_battery(self, percent: int, *, charging: bool) -> None:
         """What the battery shows."""

@@ -104,7 +104,7 @@ async def deaths(arena: Arena, seed: int, rounds: int = 2) -> Told:
     return Told(faults)
 
 
-async def impostors(arena: Arena, seed: int) -> Told:
+async def impostors(arena: Arena, seed: int, rounds: int = 2) -> Told:
     """Another server's answers are mixed into the real one's: over the broker with other keys, over HTTPS with a genuine certificate."""
     chance = random.Random(seed)  # noqa: S311
     one = next(iter(arena.units.values()))
@@ -117,7 +117,7 @@ async def impostors(arena: Arena, seed: int) -> Told:
         await one.ready()
         await one.press_start()
         await one.recorded(FRAGMENTS)
-        for _ in range(2):
+        for _ in range(rounds):
             relay.upstream = impostor.address
             await one.host.network.switch(up=False)
             await one.host.network.switch(up=True)
@@ -133,7 +133,7 @@ async def impostors(arena: Arena, seed: int) -> Told:
     finally:
         intruder.close()
         impostor.close()
-    return Told(2 + len(intruder.of(f"zhilu/{one.name}/witness")))
+    return Told(rounds + len(intruder.of(f"zhilu/{one.name}/witness")))
 
 
 async def backlog(arena: Arena, seed: int, fragments: int = 12) -> Told:
