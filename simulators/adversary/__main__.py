@@ -9,11 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from simulators.adversary import genuine, honest
+from simulators.adversary import campaign, honest
 from simulators.adversary.acts import TABLE
-from simulators.adversary.judge import judge
 from simulators.adversary.place import workplace
-from simulators.adversary.table import CARD, PACKAGE, STORE
 
 PACKAGES = 1_000
 
@@ -39,18 +37,11 @@ def _parser() -> argparse.ArgumentParser:
 def _forge(seed: int, seeds: int, only: str) -> int:
     """Every act under every seed; how many came out otherwise than the table says."""
     acts = [act for act in TABLE if only in ("", act.name)]
-    wrong: list[str] = []
     with workplace() as place:
-        material = genuine.make(place / "genuine", seed)
-        for number in range(seed, seed + seeds):
-            for at, act in enumerate(acts):
-                found = judge(act, material, place / f"{number}-{at}", number)
-                if found.problem:
-                    wrong.append(f"seed {number}, {act.on}, {act.name}: {found.problem}; {found.verdict}: {found.named[:400]}")
-    for kind in (PACKAGE, CARD, STORE):
-        tried = [act for act in acts if act.on == kind]
-        if tried:
-            print(f"{kind:14} {len(tried):4} acts, {len(tried) * seeds:6} forgeries")
+        campaigns = campaign.run(acts, range(seed, seed + seeds), place)
+    for one in campaigns:
+        print(f"{one.kind:14} {one.acts:4} acts, {one.forgeries:6} forgeries")
+    wrong = [text for one in campaigns for text in one.wrong]
     print(f"found and named otherwise than the table says: {len(wrong)}", *wrong, sep="\n  ")
     return len(wrong)
 
@@ -62,6 +53,7 @@ def _honest(count: int, seed: int) -> int:
     verdicts = ", ".join(f"{many} {verdict}" for verdict, many in sorted(tally.verdicts.items()))
     print(f"honest packages {tally.packages:4}: {verdicts}")
     print("  of these: " + ", ".join(f"{many} {shape}" for shape, many in sorted(tally.shapes.items())))
+    print("  histories audited afterwards: " + ", ".join(f"{many} {verdict}" for verdict, many in sorted(tally.audits.items())))
     print(f"false alarms: {len(tally.alarms)}", *tally.alarms, sep="\n  ")
     return len(tally.alarms)
 

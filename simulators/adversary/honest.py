@@ -1,4 +1,4 @@
-"""Packages that nobody touched, of any shape: none of them may be called forged.
+"""Packages and histories that nobody touched, of any shape: none of them may be called forged.
 
 A world is a server and a recorder (both real, the recorder on a disk in memory that can lose its power), and a handful of recordings:
 any length, tracks, stills, gaps, a camera that goes and comes back, marks and positions, power cuts, hours without a network, media that
@@ -7,6 +7,8 @@ have not all arrived, the whole or a stretch. Media bytes are whole boxes of noi
 What must be said of a package is known from the story and not from the server:
 - `incomplete` where its stop was not sent, bytes that a line names were not, or no beacon was known when it began;
 - else `excerpt` for a stretch, `intact` for the whole.
+
+At the end of each world its card and its server's store are audited: the card is intact, the store too, or incomplete where media wait.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any
 
 from agent.core import ulid
 from hal.contracts import Fix
-from server.evidence.audit import fast_primitives
+from server.evidence.audit import audit, fast_primitives
 from server.evidence.excerpt import Stretch
 from server.evidence.text import as_text
 from server.evidence.verify import verify
@@ -39,11 +41,12 @@ SECOND_MS = 1_000
 
 @dataclass
 class Tally:
-    """What came of them: verdicts, what their shapes had, and every false alarm in words."""
+    """What came of them: verdicts on packages, what their shapes had, verdicts on histories, and every false alarm in words."""
 
     packages: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     shapes: Counter[str] = field(default_factory=Counter)
+    audits: Counter[str] = field(default_factory=Counter)
     alarms: list[str] = field(default_factory=list)
 
 
@@ -87,11 +90,15 @@ class _World:
         self.device.on()
         if self.chance.random() < 0.8:
             self.device.sync(self.server)
+        films = []
         for _ in range(count):
-            film = self.record()
+            films.append(film := self.record())
             self.arrive(film)
             self.hand_over(film)
+        waits = any(list(self.device.open.index.of(film.name, sent=False)) for film in films)
         self.device.pull()
+        self._audit("card", self._card(), "intact")
+        self._audit("store", self.place / "deployment" / "server", "incomplete" if waits else "intact")
 
     # ----------------------------------------------------------------- a recording
 
@@ -234,6 +241,23 @@ class _World:
             target.write_bytes(b"".join(made.zip_pieces()))
         report = verify(str(target), self.keys, primitives=fast_primitives())
         self._judge(film, stretch, report.verdict, as_text(report))
+
+    def _card(self) -> Path:
+        """The disk in memory, written to a folder as a reader of cards would find it."""
+        state, files, card = self.device.state, self.device.files, self.place / "card"
+        shutil.copytree(state, card)
+        assert isinstance(files, SimulatedFiles)
+        for path in files.paths():
+            target = card / path.relative_to(state)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(files.read(path))
+        return card
+
+    def _audit(self, what: str, folder: Path, expected: str) -> None:
+        report = audit(str(folder), self.keys, primitives=fast_primitives())
+        self.tally.audits[f"{what} {report.verdict}"] += 1
+        if report.verdict != expected:
+            self.tally.alarms.append(f"world {self.seed}, {what}: expected {expected}, got {report.verdict}\n{as_text(report)}")
 
     def _judge(self, film: Film, stretch: Stretch | None, verdict: str, text: str) -> None:
         lacks = not film.dated or self.missing(film, stretch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from simulators.torture.programme import memory, real, server
+from simulators.torture.programme import forgeries, memory, real, server
 from simulators.torture.programme.effort import Effort, Place, Say
 from simulators.torture.table import Row
 
@@ -17,4 +17,6 @@ ROWS: dict[str, Callable[[Place, Effort, Say], Iterator[Row]]] = {
     "guard": memory.guard,
     "real": real.real,
     "server": server.server,
+    "forged": forgeries.forged,
+    "honest": forgeries.unforged,
 }
