@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core import lines, note, ulid, wire
+from agent.core import kinds, lines, note, ulid, wire
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -89,7 +89,7 @@ SAMPLES: dict[str, list[bytes]] = {
         STOP.encode(),
         *[
             lines.build(kind, 1, 2, "s", [(name, 1 if type_ is int else "x") for name, type_ in table.items()])
-            for kind, (_, table) in lines.KINDS.items()
+            for kind, (_, table) in kinds.KINDS.items()
         ],
     ],
     "batch": [wire.encode_batch(TRANSPARENCY["checkpoints"][-1]["size"] - 2, [b'{"a":1}', b"\xff"], COSIGNED)],

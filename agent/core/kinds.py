@@ -5,7 +5,6 @@ Rules:
 - Members and kinds that are not known are ignored.
 
 Apart from `lines` because boards write lines and never ask what one means: the table alone is half of a small board's heap.
-Elsewhere everything here is reached as `lines.meaning`, `lines.KINDS` and so on.
 """
 
 from .errors import LineError

@@ -1,10 +1,10 @@
-"""Build and read journal lines: strict I-JSON. The kinds of lines and what each needs are in `kinds`, named here too.
+"""Build and read journal lines: strict I-JSON. The kinds of lines, and what each needs, are in `kinds`.
 
 Rules (docs/evidence-format.md, section 2):
 - A line is 1 to 4,096 bytes without newline; one JSON object, UTF-8, no duplicate names, integers within ±(2**53 - 1),
   no `-0`, no floats, no surrogates or noncharacters, at most 8 deep (RFC 7493, made stricter).
 - The bytes are the record: nothing is parsed and written out again to be hashed.
-- A line that does not read, or lacks what its kind needs, is *without meaning*: it is kept like any other.
+- A line that does not read is *without meaning*: it is kept like any other.
 
 The scanner is our own because interpreters' JSON readers differ in just the cases that matter here.
 """
@@ -372,19 +372,3 @@ def _check_utf8(data: bytes) -> None:
         else:
             raise LineError("not UTF-8 at byte %d" % at)
         at += 1 + more
-
-
-# --------------------------------------------------------------------------- meaning
-
-if MYPY:
-    from .kinds import AFTER, DEVICE, KINDS, RECORDING, WHILE, meaning  # noqa: F401
-else:
-
-    def __getattr__(name):  # noqa: ANN001, ANN202 - a type checker reads the line above instead
-        """A name of `kinds`, which is loaded when the first of them is asked for."""
-        if name not in ("AFTER", "DEVICE", "KINDS", "RECORDING", "WHILE", "meaning"):
-            raise AttributeError("agent.core.lines has no %s" % name)
-        from . import kinds
-
-        globals()[name] = getattr(kinds, name)
-        return globals()[name]

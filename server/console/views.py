@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agent.core import kinds
 from agent.core import lines as core_lines
 from agent.core.errors import LineError
 from server.console.show import rest_of, size
@@ -121,7 +122,7 @@ def journal_of(one: Recording, lines: Iterable[bytes]) -> list[dict[str, Any]]:
     epoch: int | None = None
     for line in lines:
         try:
-            members = core_lines.meaning(line)
+            members = kinds.meaning(line)
         except LineError:
             continue
         if members.get("recording") != one.recording:

@@ -23,7 +23,7 @@ MODULES = (
     "server/evidence/__init__.py",
     *(
         f"server/evidence/{name}.py"
-        for name in ("bag", "claims", "command", "errors", "keys", "manifest", "reading", "text", "verdict", "verify", "zipbag")
+        for name in ("bag", "claims", "command", "errors", "keys", "manifest", "opening", "reading", "text", "verdict", "verify", "zipbag")
     ),
 )
 FOLDERS = ("agent/core", "server/evidence/checks")

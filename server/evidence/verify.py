@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from . import claims as claims_of
-from .bag import Bag, open_bag
+from .bag import Bag
 from .checks import bounds, custody, fragments, journal, sequence, timeline, trust
 from .checks.proofs import LedgerProofs
 from .errors import MisfitError, MissingError
 from .keys import Keyring, Primitives, keyring
 from .manifest import check_bag
+from .opening import open_bag
 from .text import many, utc
 from .verdict import Check, Report
 

@@ -3,7 +3,7 @@
 import binascii
 import sys
 
-from agent.core import lines, nmea, note, p256, ulid, wire
+from agent.core import kinds, lines, nmea, note, p256, ulid, wire
 from agent.core.errors import CoreError
 
 
@@ -42,7 +42,7 @@ def of_range_proof(data):
 
 READERS = {
     "line": lambda data: plain(lines.read(data)),
-    "meaning": lambda data: plain(lines.meaning(data)),
+    "meaning": lambda data: plain(kinds.meaning(data)),
     "batch": of_batch,
     "note": lambda data: plain(note.split(note.text(data))),
     "tlog-proof": of_tlog_proof,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core import lines
+from agent.core import kinds, lines
 from agent.core.errors import LineError
 
 REFUSED = {
@@ -172,31 +172,31 @@ WHOLE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", WHOLE)
 def test_a_line_needs_every_member_of_its_kind(kind):
     members = WHOLE[kind]
-    assert lines.meaning(lines.build(kind, 5, 6, SALT, members))["kind"] == kind
+    assert kinds.meaning(lines.build(kind, 5, 6, SALT, members))["kind"] == kind
     optional = {"n"} if kind == "gap" else set()
     for name in set(members) - optional:
         less = {k: v for k, v in members.items() if k != name}
         with pytest.raises(LineError, match=name):
-            lines.meaning(lines.build(kind, 5, 6, SALT, less))
+            kinds.meaning(lines.build(kind, 5, 6, SALT, less))
         with pytest.raises(LineError):
-            lines.meaning(lines.build(kind, 5, 6, SALT, {**members, name: True}))
+            kinds.meaning(lines.build(kind, 5, 6, SALT, {**members, name: True}))
 
 
 def test_members_and_kinds_that_are_not_known_are_ignored():
-    assert lines.meaning(lines.build("fix", 5, 6, SALT, {"lat": 1, "lon": 2, "satellites": 9}))["satellites"] == 9
-    assert lines.meaning(lines.build("hologram", 5, 6, SALT, {}))["kind"] == "hologram"
+    assert kinds.meaning(lines.build("fix", 5, 6, SALT, {"lat": 1, "lon": 2, "satellites": 9}))["satellites"] == 9
+    assert kinds.meaning(lines.build("hologram", 5, 6, SALT, {}))["kind"] == "hologram"
     with pytest.raises(LineError, match="lacks up"):
-        lines.meaning(lines.build("hologram", 5, None, SALT, {}))
+        kinds.meaning(lines.build("hologram", 5, None, SALT, {}))
 
 
 @pytest.mark.parametrize("wrong", ["1", True, [], {}])
 def test_a_kind_that_is_not_known_is_counted_like_every_other(wrong):
-    assert lines.meaning(lines.build("hologram", 5, 6, SALT, {"recording": "R", "n": 1}))["n"] == 1
+    assert kinds.meaning(lines.build("hologram", 5, 6, SALT, {"recording": "R", "n": 1}))["n"] == 1
     with pytest.raises(LineError, match="a hologram line: n is of the wrong type"):
-        lines.meaning(lines.build("hologram", 5, 6, SALT, {"recording": "R", "n": wrong}))
+        kinds.meaning(lines.build("hologram", 5, 6, SALT, {"recording": "R", "n": wrong}))
     if not isinstance(wrong, str):
         with pytest.raises(LineError, match="a hologram line: recording is of the wrong type"):
-            lines.meaning(lines.build("hologram", 5, 6, SALT, {"recording": wrong}))
+            kinds.meaning(lines.build("hologram", 5, 6, SALT, {"recording": wrong}))
 
 
 def test_the_members_stand_in_their_order_and_absent_ones_are_left_out():

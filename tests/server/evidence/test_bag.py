@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from server.evidence import zipbag
-from server.evidence.bag import open_bag
+from server.evidence.opening import open_bag
 from server.evidence.command import main
 from server.evidence.errors import EvidenceError, NotAPackageError
 from server.evidence.text import as_text
