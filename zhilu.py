@@ -46,7 +46,7 @@ app = _group("Records what happens on duty, and lets anyone check that nothing o
 server_app = _group("The server: takes in, vouches, keeps, shows.", "zhilu server run --settings deployment/server/settings.toml")
 agent_app = _group("The recorder's own program.", "zhilu agent check --settings /var/lib/zhilu/settings.toml")
 provision_app = _group("Make deployments and devices.", "zhilu provision ca ./deployment --domain evidence.example.gov")
-sim_app = _group("Virtual devices.", "zhilu sim recorder --state ./recorder")
+sim_app = _group("Virtual devices, and stories of a virtual world.", "zhilu sim scenario power-cut-while-recording")
 app.add_typer(server_app, name="server")
 app.add_typer(agent_app, name="agent")
 app.add_typer(provision_app, name="provision")
@@ -188,6 +188,24 @@ def agent_check(context: typer.Context) -> None:
 def sim_recorder(context: typer.Context) -> None:
     """Be simulators.recorder."""
     _program("simulators.recorder", context.args)
+
+
+@sim_app.command("scenario", context_settings=PASS_ON, help="Run written stories: what happens, and what must come of it.")
+def sim_scenario(context: typer.Context) -> None:
+    """Be simulators.universe.command."""
+    _program("simulators.universe.command", ["scenario", *context.args])
+
+
+@sim_app.command("world", context_settings=PASS_ON, help="Run worlds by chance, each from a seed.")
+def sim_world(context: typer.Context) -> None:
+    """Be simulators.universe.command."""
+    _program("simulators.universe.command", ["world", *context.args])
+
+
+@sim_app.command("list", context_settings=PASS_ON, help="The stories that ship, and what a story may say.")
+def sim_list(context: typer.Context) -> None:
+    """Be simulators.universe.command."""
+    _program("simulators.universe.command", ["list", *context.args])
 
 
 # ---------------------------------------------------------------------- provision

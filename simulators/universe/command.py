@@ -17,7 +17,6 @@ from simulators.errors import ScriptError
 from simulators.universe import chronicle, expect, phrases, scenario, shrink
 from simulators.universe.judge import INVARIANTS
 from simulators.universe.play import Outcome, play
-from simulators.universe.words import span
 
 HERE = Path(__file__).resolve().parents[2]
 SHIPPED = HERE / "tests" / "scenarios"
@@ -92,7 +91,6 @@ def _found(given: Path) -> Path:
 
 def _verdict(name: str, outcome: Outcome, took_s: float) -> str:
     figures = outcome.figures
-    lasted = span(int(figures["device_days"] * 24) * 3_600_000_000 or outcome.at_us)
     if outcome.well and outcome.story.broken:
         return f"well: {name}: the broken rule was seen: {outcome.faults[0][0]}: {outcome.faults[0][1]}"
     what = (
@@ -100,8 +98,15 @@ def _verdict(name: str, outcome: Outcome, took_s: float) -> str:
         f"{figures['cuts']} power cuts, {figures['receipts']} receipts, {figures['again_percent']} % sent twice"
     )
     if outcome.well:
-        return f"well: {name}: {what}; {lasted} in {took_s:.1f} s"
+        return f"well: {name}: {what}; {_lasted(outcome.at_us)} in {took_s:.1f} s"
     return f"NOT WELL: {name}: {'; '.join([f'{i}: {w}' for i, w in outcome.faults] + outcome.wrong)}"
+
+
+def _lasted(length_us: int) -> str:
+    minutes = length_us / 60e6
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.0f} h" if minutes < 2_880 else f"{minutes / 1_440:.0f} days"
 
 
 # --------------------------------------------------------------------------- worlds

@@ -39,16 +39,17 @@ class Line:
     pipe: Pipe = field(default_factory=Pipe)
     up: bool = True
     swallow: bool = False
+    hole: bool = False
     late_ms: tuple[int, int] = (20, 80)
     breaks: float = 0.0
     generation: int = 0
     told: Callable[[], None] = lambda: None
     _last_us: dict[str, int] = field(default_factory=dict)
 
-    def turn(self, *, up: bool, swallow: bool = False) -> None:
-        """Off, on, or half-open; whatever was on its way is lost."""
+    def turn(self, *, up: bool, swallow: bool = False, hole: bool = False) -> None:
+        """Off, on, half-open, or a hole (`swallow` comes and goes); whatever was on its way is lost."""
         broke = self.up and not up
-        self.up, self.swallow = up, swallow
+        self.up, self.swallow, self.hole = up, swallow, hole
         if broke:
             self.cut()
 

@@ -2,12 +2,13 @@
 
 Rules:
 - PHRASES is the closed list. A phrase with an `undo` may be followed by ` for <span>`: what it began ends by itself.
-- Placeholders: `{span}` as in 90 s or 2 days, `{number}`, `{word}`.
+- Placeholders: `{span}` as in 90 s or 2 days, `{number}`, `{percent}` from 0 to 100, and the words of CHOICES.
 - A phrase that can't be done now (a press on a device without power) does nothing: so a story stays a story when events are left out.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 HOLD_US = 1_500_000
 TAP_US = 150_000
+PASSES_US, HOLE_US = 5 * US_PER_S, 60 * US_PER_S
 KBIT = 125
 MB = 1_000
 
@@ -52,13 +54,38 @@ def perform(world: World, device: Device, text: str) -> None:
 
 def understand(text: str) -> tuple[Phrase, list[str], int | None]:
     """The row, the values of its placeholders, how long it lasts; ScriptError where there is no such phrase."""
+    wanted = " ".join(text.split())
     for row, pattern in _PATTERNS:
-        found = pattern.fullmatch(text.strip())
+        found = pattern.fullmatch(wanted)
         if found is not None:
-            return row, list(found.groups()), None
-        if row.undo and (found := re.fullmatch(pattern.pattern + r" for (.+)", text.strip())) is not None:
-            return row, list(found.groups()[:-1]), span_us(found.groups()[-1])
-    raise ScriptError(f"there is no phrase {text!r}; `zhilu sim list --phrases` shows them all")
+            return row, _checked(row, list(found.groups())), None
+        if (found := re.fullmatch(pattern.pattern + r" for (.+)", wanted)) is not None:
+            if not row.undo:
+                raise ScriptError(f"`{row.words}` does not end by itself, so there is no `for` behind it, got {text!r}")
+            return row, _checked(row, list(found.groups()[:-1])), span_us(found.groups()[-1])
+    raise ScriptError(f"there is no phrase {text!r}; {_nearest(wanted)}`zhilu sim list --phrases` shows them all")
+
+
+def _checked(row: Phrase, values: list[str]) -> list[str]:
+    for name, value in zip(re.findall(r"{(\w+)}", row.words), values, strict=True):
+        if name == "percent" and float(value) > 100:
+            raise ScriptError(f"`{row.words}`: expected 0 to 100, got {value}")
+    return values
+
+
+def _nearest(text: str) -> str:
+    """The phrase that was meant, perhaps; for one with a word to choose, its words."""
+    known = {words: row for row in PHRASES for words in _spelt(row)}
+    found = difflib.get_close_matches(re.sub(r" for .*", "", text), known, 1, 0.5)
+    return f"did you mean `{known[found[0]].words if '{' in found[0] else found[0]}`? " if found else ""
+
+
+def _spelt(row: Phrase) -> list[str]:
+    """The words with each of their choices."""
+    for name, words in CHOICES.items():
+        if "{" + name + "}" in row.words:
+            return [row.words.replace("{" + name + "}", word) for word in words]
+    return [row.words]
 
 
 # --------------------------------------------------------------------------- the officer's hand
@@ -127,6 +154,20 @@ def _late(world: World, device: Device, ms: int) -> None:
     world.line(device).late_ms = (ms // 2, ms)
 
 
+def _hole(world: World, device: Device) -> None:
+    """Connections begin and are swallowed, again and again, until the network is turned otherwise."""
+    line = world.line(device)
+
+    def dark() -> None:
+        if line.hole:
+            line.swallow = True
+            world.agenda.after(HOLE_US, lambda: _hole(world, device) if line.hole else None)
+
+    line.cut()
+    line.turn(up=True, hole=True)
+    world.agenda.after(PASSES_US, dark)
+
+
 # --------------------------------------------------------------------------- clock
 
 
@@ -191,6 +232,10 @@ def _lens(device: Device, name: str, *, on: bool) -> None:
     device.nudge()
 
 
+def _rate(device: Device, mbit_s: float) -> None:
+    device.lens.bytes_a_second = int(mbit_s * KBIT)  # a byte stands for a thousand
+
+
 def _receiver(device: Device, state: str) -> None:
     device.receiver.state = state
 
@@ -235,14 +280,14 @@ def _expires(world: World, device: Device) -> None:
 
 PHRASES = (
     Phrase("record", "press the record button; `record for 90 s` holds it at the end, which stops", _tap("record"), "hold record"),
-    Phrase("press {word}", "a short press of a button: record, mark", lambda w, d, v: _push(w, d, v[0], TAP_US)),
-    Phrase("hold {word}", "a long press of a button: record stops, mark takes a still", lambda w, d, v: _push(w, d, v[0], HOLD_US)),
+    Phrase("press {button}", "a short press of a button: record, mark", lambda w, d, v: _push(w, d, v[0], TAP_US)),
+    Phrase("hold {button}", "a long press of a button: record stops, mark takes a still", lambda w, d, v: _push(w, d, v[0], HOLD_US)),
     Phrase("power cut while writing", "the power goes in the middle of writing", lambda w, d, _: _cut_while_writing(w, d), "power on"),
     Phrase("power cut", "the power is pulled", lambda _w, d, _: d.cut(), "power on"),
     Phrase("power on", "the power is back", lambda _w, d, _: d.switch_on()),
     Phrase("switch off", "an orderly end (SIGTERM), then no power", lambda _w, d, _: d.switch_off(), "power on"),
     Phrase("restart the agent", "an orderly end, and the next start at once", lambda _w, d, _: d.restart()),
-    Phrase("battery {number} %", "the battery is so full", lambda _w, d, v: _battery(d, int(v[0]))),
+    Phrase("battery {percent} %", "the battery is so full", lambda _w, d, v: _battery(d, int(v[0]))),
     Phrase("charger off", "it runs on its battery", lambda _w, d, _: _charger(d, on=False), "charger on"),
     Phrase("charger on", "it is charged", lambda _w, d, _: _charger(d, on=True)),
     Phrase("battery empties {number} % an hour", "without charger", lambda _w, d, v: _empties(d, float(v[0]))),
@@ -251,10 +296,14 @@ PHRASES = (
     Phrase("network off", "no network", lambda w, d, _: w.line(d).turn(up=False), "network on"),
     Phrase("network on", "the network is back", lambda w, d, _: w.line(d).turn(up=True)),
     Phrase("network half-open", "what is sent vanishes", lambda w, d, _: w.line(d).turn(up=True, swallow=True), "network on"),
+    Phrase("network black hole", "a connection is made, and after five seconds nothing passes", lambda w, d, _: _hole(w, d), "network on"),
     Phrase("network cut", "every connection breaks once", lambda w, d, _: w.line(d).cut()),
     Phrase("network {number} kbit/s", "so slow", lambda w, d, v: _bandwidth(w, d, int(float(v[0]) * KBIT)), "network 10000 kbit/s"),
     Phrase(
-        "network breaks {number} %", "chance of a break for each 256 KiB", lambda w, d, v: _breaks(w, d, float(v[0]) / 100), "network whole"
+        "network breaks {percent} %",
+        "chance of a break for each 256 KiB",
+        lambda w, d, v: _breaks(w, d, float(v[0]) / 100),
+        "network whole",
     ),
     Phrase("network whole", "no breaks any more", lambda w, d, _: _breaks(w, d, 0.0)),
     Phrase("network late {number} ms", "each way", lambda w, d, v: _late(w, d, int(v[0])), "network late 80 ms"),
@@ -264,30 +313,32 @@ PHRASES = (
     Phrase("clock gains {number} s a day", "it drifts", lambda _w, d, v: _drift(d, float(v[0])), "clock right"),
     Phrase("clock loses {number} s a day", "it drifts", lambda _w, d, v: _drift(d, -float(v[0])), "clock right"),
     Phrase("clock right", "somebody sets it, and it stays right", lambda _w, d, _: _right(d)),
-    Phrase("clock trusted by {word}", "gnss, ntp, server, rtc or nobody", lambda _w, d, v: _trust(d, v[0])),
+    Phrase("clock trusted by {source}", "gnss, ntp, server, rtc or nobody", lambda _w, d, v: _trust(d, v[0])),
     Phrase("disk full", "not a byte more", lambda w, d, _: _room(w, d, 0), "disk has room"),
     Phrase("disk has {number} MB left", "no more than so much", lambda w, d, v: _room(w, d, int(float(v[0]) * MB)), "disk has room"),
     Phrase("disk has room", "as much as one likes", lambda w, d, _: _room(w, d, None)),
     Phrase("disk fails", "every write is answered by EIO", lambda w, d, _: _fault(w, d, "eio"), "disk works"),
-    Phrase("disk fails {number} % of writes", "now and then EIO", lambda w, d, v: _fault(w, d, "eio", float(v[0]) / 100), "disk works"),
+    Phrase("disk fails {percent} % of writes", "now and then EIO", lambda w, d, v: _fault(w, d, "eio", float(v[0]) / 100), "disk works"),
     Phrase("disk read-only", "the file system is mounted read-only", lambda w, d, _: _fault(w, d, "read-only"), "disk works"),
     Phrase("disk works", "it takes everything again", lambda w, d, _: _fault(w, d, "")),
     Phrase("card lies", "it answers every sync and does nothing", lambda w, d, _: _lies(w, d, lies=True), "card honest"),
     Phrase("card honest", "it syncs again", lambda w, d, _: _lies(w, d, lies=False)),
-    Phrase("index {word}", "at the next start the index is broken, gone or older", lambda _w, d, v: _index(d, v[0])),
+    Phrase("index {fate}", "at the next start the index is broken, gone or older", lambda _w, d, v: _index(d, v[0])),
     Phrase("camera unplugged", "no picture", lambda _w, d, _: _lens(d, "camera", on=False), "camera plugged"),
     Phrase("camera plugged", "the picture is back", lambda _w, d, _: _lens(d, "camera", on=True)),
     Phrase("microphone unplugged", "no sound", lambda _w, d, _: _lens(d, "microphone", on=False), "microphone plugged"),
     Phrase("microphone plugged", "the sound is back", lambda _w, d, _: _lens(d, "microphone", on=True)),
+    Phrase("microphone silent", "it is plugged and gives nothing", lambda _w, d, _: _lens(d, "microphone", on=False), "microphone plugged"),
+    Phrase("camera {number} Mbit/s", "so much a second of picture is", lambda _w, d, v: _rate(d, float(v[0])), "camera 8 Mbit/s"),
     Phrase("encoder slow", "a third of each second is lost", lambda _w, d, _: _lens(d, "slow", on=True), "encoder well"),
     Phrase("encoder well", "it keeps up", lambda _w, d, _: _lens(d, "slow", on=False)),
-    Phrase("receiver {word}", "positions: lost, stuck, jumps, lies or well", lambda _w, d, v: _receiver(d, v[0]), "receiver well"),
+    Phrase("receiver {state}", "positions: lost, stuck, jumps, lies or well", lambda _w, d, v: _receiver(d, v[0]), "receiver well"),
     Phrase("certificate expires", "the device's certificate is over", lambda w, d, _: _expires(w, d), "certificate renewed"),
     Phrase("certificate renewed", "it has a new one", lambda w, d, _: w.certificate_ends_ms.pop(d.name, None)),
     Phrase("journal admitted", "an administrator lets in the journal that is written now", lambda w, d, _: w.admit(d)),
-    Phrase("order {word}", "the server gives an order: start, stop, mark, locate, upload, purge", lambda w, d, v: _order(w, d, v[0])),
-    Phrase("old order {word} again", "the last order once more", lambda w, d, v: _order(w, d, v[0], again=True)),
-    Phrase("stranger orders {word}", "an order that our server did not sign", lambda w, d, v: _order(w, d, v[0], by="stranger")),
+    Phrase("order {order}", "the server gives an order: start, stop, mark, locate, upload, purge", lambda w, d, v: _order(w, d, v[0])),
+    Phrase("old order {order} again", "the last order once more", lambda w, d, v: _order(w, d, v[0], again=True)),
+    Phrase("stranger orders {order}", "an order that our server did not sign", lambda w, d, v: _order(w, d, v[0], by="stranger")),
     Phrase("server off", "the process is killed", lambda w, _d, _: w.server.kill(), "server on"),
     Phrase("server killed before a commit", "nothing of it was done", lambda w, _d, _: w.server.kill("before"), "server on"),
     Phrase("server killed behind a commit", "it is durable, nobody was told", lambda w, _d, _: w.server.kill("behind"), "server on"),
@@ -297,8 +348,8 @@ PHRASES = (
     Phrase("broker off", "the broker is killed", lambda w, _d, _: w.broker.kill(), "broker on"),
     Phrase("broker on", "it starts with what it knew", lambda w, _d, _: w.broker.start()),
     Phrase("broker on and empty", "it starts and has forgotten everything", lambda w, _d, _: w.broker.start(empty=True)),
-    Phrase("broker doubles {number} %", "of all messages", lambda w, _d, v: _mischief(w, doubles=float(v[0]) / 100), "broker well"),
-    Phrase("broker loses {number} %", "of all messages", lambda w, _d, v: _mischief(w, loses=float(v[0]) / 100), "broker well"),
+    Phrase("broker doubles {percent} %", "of all messages", lambda w, _d, v: _mischief(w, doubles=float(v[0]) / 100), "broker well"),
+    Phrase("broker loses {percent} %", "of all messages", lambda w, _d, v: _mischief(w, loses=float(v[0]) / 100), "broker well"),
     Phrase(
         "broker late {number} ms",
         "each message by up to so much: they overtake each other",
@@ -307,7 +358,7 @@ PHRASES = (
     ),
     Phrase("broker well", "nothing of that any more", lambda w, _d, _: _broker_well(w)),
     Phrase(
-        "strangers answer {number} %",
+        "strangers answer {percent} %",
         "of the requests, and on the broker",
         lambda w, _d, v: w.mix_in_a_stranger(float(v[0]) / 100),
         "strangers gone",
@@ -315,7 +366,21 @@ PHRASES = (
     Phrase("strangers gone", "only our server answers", lambda w, _d, _: w.mix_in_a_stranger(0)),
 )
 
-_PLACES = {"span": r"(\d+(?:\.\d+)?\s*(?:ms|s|min|h|days?|years?))", "number": r"(\d+(?:\.\d+)?)", "word": r"([a-z-]+)"}
+CHOICES = {
+    "button": ("record", "mark"),
+    "source": ("gnss", "ntp", "server", "rtc", "nobody"),
+    "fate": ("broken", "gone", "older"),
+    "state": ("lost", "stuck", "jumps", "lies", "well"),
+    "order": ("start", "stop", "mark", "locate", "upload", "purge"),
+}
+"""placeholder → the words that may stand there."""
+
+_PLACES = {
+    "span": r"(\d+(?:\.\d+)?\s*(?:ms|s|min|h|days?|years?))",
+    "number": r"(\d+(?:\.\d+)?)",
+    "percent": r"(\d+(?:\.\d+)?)",
+    **{name: f"({'|'.join(words)})" for name, words in CHOICES.items()},
+}
 
 
 def _pattern(words: str) -> re.Pattern[str]:

@@ -84,4 +84,5 @@ def _do(world: World, step: Step, number: int, outcome: Outcome, tell: Tell) -> 
         outcome.wrong.append(f"{moment(world.agenda.now_us)}  {who}{sentence}")
         tell(f"{moment(world.agenda.now_us)}  WRONG   {who}{sentence}")
     if not wrong:
-        tell(f"{moment(world.agenda.now_us)}  as expected: {who}{', '.join(f'{key} {value}' for key, value in step.expect.items())}")
+        asked = ", ".join(f"{key} {expect.shown(value)}" for key, value in step.expect.items())
+        tell(f"{moment(world.agenda.now_us)}  as expected: {who}{asked}")
