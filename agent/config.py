@@ -91,6 +91,8 @@ class CaptureSection(Section):
     pre_event_s: int = Field(30, ge=0, le=120)
     post_event_s: int = Field(0, ge=0, le=60)
     fragment_ms: int = Field(1_000, ge=500, le=4_000)
+    silent_after_s: int = Field(10, ge=0, le=3_600)
+    silent_spread: int = Field(0, ge=0, le=1_000)
 
 
 class OverlaySection(Section):
@@ -125,7 +127,10 @@ class DutySection(Section):
     clock_idle_s: int = Field(3_600, ge=60, le=86_400)
     clock_step_ms: int = Field(500, ge=10, le=60_000)
     beacon_every_s: int = Field(3_600, ge=60, le=86_400)
+    clock_wrong_ms: int = Field(2_000, ge=100, le=3_600_000)
     fix_every_ms: int = Field(1_000, ge=200, le=60_000)
+    position_lost_s: int = Field(30, ge=0, le=3_600)
+    position_max_kmh: int = Field(500, ge=10, le=40_000)
     battery_low_percent: int = Field(15, ge=0, le=100)
     battery_stop_percent: int = Field(3, ge=0, le=100)
 

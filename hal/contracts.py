@@ -36,13 +36,17 @@ class VideoFormat:
 
 @dataclass(frozen=True, slots=True)
 class VideoPacket:
-    """One encoded frame. `pts_us` and `dts_us` are `up` microseconds; `dropped` counts frames lost just before this one."""
+    """One encoded frame. `pts_us` and `dts_us` are `up` microseconds; `dropped` counts frames lost just before this one.
+
+    `cause` is why: `camera`, or `encoder` where the driver encodes and was too slow.
+    """
 
     data: bytes
     pts_us: int
     dts_us: int
     key: bool
     dropped: int = 0
+    cause: str = "camera"
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +276,9 @@ class Files(Protocol):
         """Names in the folder, sorted; empty where there is no such folder."""
         ...
 
-    def free_bytes(self, path: Path) -> int: ...
+    def free_bytes(self, path: Path) -> int:
+        """What may still be written; OSError EROFS where nothing may, because the disk is mounted read-only."""
+        ...
 
 
 def readings(read: Callable[[float], Any], timeout_s: float) -> Iterator[Any]:

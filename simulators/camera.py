@@ -105,7 +105,7 @@ class EncodingCamera:
             self._group = number // self._gop
             self._newest = picture
             data = self._encoder.encode(picture, taken_us, key=key)
-        return VideoPacket(data, taken_us, taken_us, key, dropped)
+        return VideoPacket(data, taken_us, taken_us, key, dropped, self._shutter.cause)
 
     def still(self) -> bytes:
         """A JPEG of the newest picture, with all that was drawn into it."""

@@ -48,6 +48,7 @@ class CopyCamera:
         self._shutter = Shutter(self.clock, self._orders, self._format.rate, self.buffer_ms)
         self._lock = threading.Lock()
         self._lost = 0
+        self._cause = "camera"
         self._group: list[bytes] = []
 
     def start(self, painter: object) -> VideoFormat:  # noqa: ARG002 — a stream copy has no pictures to paint
@@ -60,6 +61,8 @@ class CopyCamera:
         while (found := self._shutter.next(timeout_s)) is not None:
             number, dropped = found
             data, key = self._packets[number % len(self._packets)]
+            if dropped:
+                self._cause = self._shutter.cause
             self._lost += dropped
             if self._lost and not key:
                 self._lost += 1
@@ -68,7 +71,7 @@ class CopyCamera:
             with self._lock:
                 self._group = [data] if key else [*self._group, data]
             taken_us = self._shutter.taken_us(number)
-            return VideoPacket(data, taken_us, taken_us, key, lost)
+            return VideoPacket(data, taken_us, taken_us, key, lost, self._cause)
         return None
 
     def still(self) -> bytes:

@@ -5,7 +5,9 @@ Rules:
 - Places and speeds are the log's; the time is now: what a receiver says is the true time, whatever the device's clock believes.
 - A log that does not tell its pace is played at one fix a second.
 
-Orders: lose (no satellite in sight) and find.
+Orders: lose (no satellite in sight), hang (it says nothing at all) and find; shift {lat, lon} (every place is so many 1e-7 degrees
+off, at once), mistime {by_ms} (its time is wrong by so much), misspeed {speed} (it says this speed in mm/s whatever it does; null: its
+own). What it says is false stays so until the order is given with 0 or null.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ class ReplayLocator:
         self._clock = clock
         self._fixes = load(log)
         self._orders = open_orders("locator", clock, world, script)
-        self._lost = False
+        self._sky = "find"
+        self._shift = (0, 0)
+        self._by_ms = 0
+        self._speed: int | None = None
         self._next, self._due_us = 0, 0
 
     def start(self) -> None:
@@ -52,21 +57,37 @@ class ReplayLocator:
             self._wait(deadline_us)
             return None
         self._wait(self._due_us)
-        while (order := self._orders.take(0)) is not None:
-            self._lost = order["do"] == "lose"
+        self._obey()
+        if self._sky == "hang":
+            self._due_us += PACE_MS * 1_000
+            return None
         stamp_us = self._due_us
         pace_ms, fix = self._fixes[self._next]
         self._next = (self._next + 1) % len(self._fixes)
         # who did not listen for a while hears the newest, not all that was said meanwhile
         self._due_us = max(stamp_us + pace_ms * 1_000, self._clock.up_us() - PACES_MS[1] * 1_000)
-        if self._lost or not fix["valid"] or fix["lat"] is None or fix["lon"] is None:
+        if self._sky == "lose" or not fix["valid"] or fix["lat"] is None or fix["lon"] is None:
             raise SignalLost("locator: the receiver has no fix; give it a view of the sky")
         members = {name: fix[name] for name in ("lat", "lon", "alt", "speed", "course", "hdop")}
-        return Fix(up_us=stamp_us, time_ms=true_ms(self._clock), **members)
+        members["lat"] += self._shift[0]
+        members["lon"] += self._shift[1]
+        members["speed"] = members["speed"] if self._speed is None else self._speed
+        return Fix(up_us=stamp_us, time_ms=true_ms(self._clock) + self._by_ms, **members)
 
     def close(self) -> None:
         """End; twice is fine."""
         self._orders.close()
+
+    def _obey(self) -> None:
+        while (order := self._orders.take(0)) is not None:
+            if order["do"] == "shift":
+                self._shift = order["lat"], order["lon"]
+            elif order["do"] == "mistime":
+                self._by_ms = order["by_ms"]
+            elif order["do"] == "misspeed":
+                self._speed = order["speed"]
+            else:
+                self._sky = order["do"]
 
     def _wait(self, until_us: int) -> None:
         left_us = until_us - self._clock.up_us()

@@ -2,10 +2,11 @@
 
 Rules:
 - Frame n is taken at start + n / rate on the device's clock; that is its time stamp, whenever the encoder is done.
-- What isn't fetched in time is gone: whoever is more than the buffer behind finds the newest frame next.
+- What isn't fetched in time is gone: whoever is more than the buffer behind finds the newest frame next, and it was the encoder's
+  fault; what is lost otherwise is the camera's.
 
 Orders: unplug (SignalLost from then on) and plug, stall {ms} (nothing comes for so long, and what was taken meanwhile is
-lost), drop {nth} (every nth frame is lost, 0: none).
+lost), drop {nth} (every nth frame is lost, 0: none), slow {ms} (encoding a frame takes so much longer).
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ class Shutter:
         self._unplugged = self._told = False
         self._stalled_until_us = 0
         self._nth = 0
+        self._slow_us = 0
+        self.cause = "camera"
+        """Why the frames before the last one that `next` gave were lost."""
         self._start_us = 0
         self._number = 0
 
@@ -45,6 +49,7 @@ class Shutter:
         """(number, frames lost just before it), waiting for it; None when it is not due in time. SignalLost while unplugged."""
         deadline_us = self._clock.up_us() + round(timeout_s * 1e6)
         expected = self._number
+        self.cause = "camera"
         while True:
             now_us = self._clock.up_us()
             self._obey(now_us)
@@ -61,6 +66,7 @@ class Shutter:
             if not self._nth or self._number % self._nth:
                 if not expected:
                     self._orders.report("running", {})
+                self._wait(self._slow_us)
                 return number, number - expected
 
     def _skip(self, now_us: int) -> None:
@@ -68,6 +74,7 @@ class Shutter:
         stalled = self._stalled_until_us > self.taken_us(self._number)
         if newest - self._number > (0 if stalled else self._slack):
             self._number = newest
+            self.cause = "camera" if stalled else "encoder"
 
     def _signal(self, left_us: int) -> None:
         """The first read after the cable went says so at once, each later one only when its time is over."""
@@ -85,6 +92,8 @@ class Shutter:
                 self._unplugged = order["do"] == "unplug"
             elif order["do"] == "stall":
                 self._stalled_until_us = now_us + order["ms"] * 1_000
+            elif order["do"] == "slow":
+                self._slow_us = max(order["ms"], 0) * 1_000
             else:
                 self._nth = max(order["nth"], 0)
 

@@ -93,7 +93,9 @@ ALARMS = (
     "camera-back",
     "microphone-lost",
     "microphone-back",
-    "media-dropped",  # the queue before the encoder was full
+    "microphone-silent",  # samples come and do not change (`flat`), until `microphone-back`
+    "media-dropped",  # more is lost than may be: the encoder, the disk or the camera is too slow (`gaps.Toll`)
+    "media-back",  # nothing has been lost for a while
     "ring-short",  # the pre-event ring reached its bound of bytes before its time
     "still-failed",
     "encoder-fault",

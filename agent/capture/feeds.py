@@ -11,7 +11,10 @@ Pure but for the AAC encoder: packets and times in, media and holes out. The thr
 
 from __future__ import annotations
 
+import numpy as np
+
 from agent.capture.encoder import SoundLine
+from agent.capture.flat import Flat
 from agent.capture.gaps import Silence, Watch
 from agent.capture.samples import Hole, Picture, Sound, SoundFormat
 from agent.capture.settings import CaptureSettings
@@ -62,7 +65,8 @@ class PictureFeed:
         self._silence.heard(packet.dts_us)
         picture = Picture(packet, self.format)
         missing, self._empty = packet.dropped + skipped + self._empty, 0
-        hole = self._watch.sample(packet.dts_us, picture.period_us, missing * picture.period_us, reason if skipped else "")
+        why = reason if skipped else packet.cause if packet.dropped else ""
+        hole = self._watch.sample(packet.dts_us, picture.period_us, missing * picture.period_us, why)
         self.newest_us = max(self.newest_us, packet.dts_us)
         return [hole] if hole else [], picture
 
@@ -85,6 +89,7 @@ class SoundFeed:
         self._watch = Watch("microphone", settings.stall_ms * 1_000, settings.gap_report_ms * 1_000, now_us)
         self._settings = settings
         self._silence = Silence(now_us)
+        self._flat = Flat(settings.silent_after_s * 1_000_000, settings.silent_spread)
         self._raw: AudioFormat | None = None
         self._line: SoundLine | None = None
         self.failed = False
@@ -94,6 +99,11 @@ class SoundFeed:
     def here(self) -> bool:
         """Sound comes, or silence stands in for it."""
         return self._line is not None
+
+    @property
+    def silent(self) -> bool:
+        """Samples come and have not changed for a while."""
+        return self._flat.silent
 
     @property
     def format(self) -> SoundFormat | None:
@@ -110,6 +120,15 @@ class SoundFeed:
     def lost(self) -> None:
         """The microphone is gone until it begins again, or sound comes; samples that were not a whole frame yet go with it."""
         self._line, self.failed = None, True
+        self._flat.reset()
+
+    def listen(self, chunk: AudioChunk) -> bool:
+        """Hear whether the microphone is alive; whether `silent` changed."""
+        if self._line is None or not chunk.samples:
+            return False
+        samples = np.frombuffer(chunk.samples, "<i2")
+        length_us = len(samples) * 1_000_000 // (self._line.format.channels * self._line.format.rate)
+        return self._flat.heard(int(samples.min()), int(samples.max()), length_us)
 
     def feed(self, chunk: AudioChunk, skipped: int, reason: str) -> tuple[list[Hole], list[Sound]]:
         """Take samples; `skipped` samples before them were left out here, because of `reason`."""

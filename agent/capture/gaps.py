@@ -60,6 +60,53 @@ class Watch:
         return Hole(self.medium, first_us, until_us, reason or self.medium)
 
 
+TELL_US = 500_000
+"""So much lost at once is told the officer: a word of a sentence."""
+
+LEAK = 20
+"""Losses of less than one part in this many are gaps on record and no alarm: a camera that drops a frame now and then."""
+
+
+class Toll:
+    """Whether frames are lost faster than they may be: each loss fills it, time empties it at a rate of 1 / LEAK.
+
+    What keeps losing more than that share is told, sooner or later, whatever the pieces; what loses less never is, unless TELL_US
+    come together. `standing` from then until it is empty, 10 to 20 s after the last loss.
+    """
+
+    def __init__(self, now_us: int) -> None:
+        self._level_us, self._at_us = 0, now_us
+        self.standing = False
+        self.lost_us = 0
+        """Since it began to stand."""
+
+    def lost(self, missing_us: int, now_us: int) -> bool:
+        """Something was lost; whether it must be told now."""
+        self._drain(now_us)
+        self.lost_us += missing_us
+        self._level_us = min(self._level_us + missing_us, 2 * TELL_US)
+        if self.standing or self._level_us < TELL_US:
+            return False
+        self.standing = True
+        return True
+
+    def over(self, now_us: int) -> bool:
+        """Time passed; whether it is over by that."""
+        self._drain(now_us)
+        if self._level_us:
+            return False
+        was, self.standing = self.standing, False
+        return was
+
+    def _drain(self, now_us: int) -> None:
+        drained_us = max(now_us - self._at_us, 0) // LEAK
+        self._at_us += drained_us * LEAK
+        self._level_us = max(self._level_us - drained_us, 0)
+        if not self._level_us:
+            self._at_us = max(self._at_us, now_us)
+            self.lost_us = 0 if not self.standing else self.lost_us
+
+
 class Silence:
     """How long a device has been silent while somebody listened: what it said while we stood still is on its way, and no silence."""
 

@@ -4,6 +4,8 @@ Rules:
 - Everything that comes goes into the ring, whether something is being recorded or not, so that what is in the ring and what an open
   recording gets are the same.
 - A device's loss and return are told once each, as alarms; a loss also when a driver says nothing and nothing comes.
+- So are a microphone that is there and hears nothing (`flat`), and pictures or sound that are lost faster than they may be
+  (`gaps.Toll`); what a device did not give while it was gone is counted as its loss, not here.
 
 Pure but for the encoder: items and times in, media and alarms out.
 """
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field
 from agent.capture.errors import CaptureError
 from agent.capture.events import Alarm
 from agent.capture.feeds import PictureFeed, SoundFeed
+from agent.capture.gaps import Toll
 from agent.capture.h264 import Stream
 from agent.capture.inlet import Began, Frame, Gone, Item, Samples
 from agent.capture.recording import Presence
@@ -43,6 +46,7 @@ class Intake:
         self.camera = PictureFeed(settings, now_us) if camera else None
         self.microphone = SoundFeed(settings, now_us) if microphone else None
         self._lost: set[str] = set()
+        self._toll = Toll(now_us)
         self._told_short = False
 
     def take(self, item: Item, now_us: int) -> Brought:
@@ -50,9 +54,9 @@ class Intake:
         brought = Brought()
         match item:
             case Frame() if self.camera is not None:
-                self._frame(self.camera, item, brought)
+                self._frame(self.camera, item, now_us, brought)
             case Samples() if self.microphone is not None:
-                self._samples(self.microphone, item, brought)
+                self._samples(self.microphone, item, now_us, brought)
             case Began():
                 self._began(item, now_us, brought)
             case Gone(device, detail):
@@ -74,7 +78,15 @@ class Intake:
             brought.media += [*holes, *sounds]
             if lost:
                 self._gone("microphone", "microphone: it stopped delivering samples and says nothing about it", brought)
+        lost_ms = self._toll.lost_us // 1_000
+        if self._toll.over(now_us):
+            brought.alarms.append(Alarm("media-back", f"nothing is lost any more; {lost_ms} ms were"))
         return self._kept(brought)
+
+    def standing(self) -> list[Alarm]:
+        """What was told before and a recording that begins now must say of itself: nobody would hear it in the film."""
+        silent = self.microphone is not None and self.microphone.silent
+        return [Alarm("microphone-silent", "microphone: it was silent before the recording began")] if silent else []
 
     def close(self, now_us: int, *, flush: bool) -> Brought:
         """What is missing up to the end of a recording; with `flush`, at the agent's end, what the encoder holds as well."""
@@ -107,16 +119,22 @@ class Intake:
         """What the camera calls itself."""
         return self.camera.format.source if self.camera and self.camera.format else ""
 
-    def _frame(self, feed: PictureFeed, item: Frame, brought: Brought) -> None:
+    def _frame(self, feed: PictureFeed, item: Frame, now_us: int, brought: Brought) -> None:
         holes, picture = feed.feed(item.packet, item.skipped, item.reason)
         brought.media += holes
+        missing = item.skipped + item.packet.dropped
+        if picture is not None and missing and "camera" not in self._lost:
+            cause = item.reason if item.skipped else item.packet.cause
+            self._dropped(f"camera: {missing} frames were left out", cause, missing * picture.period_us, now_us, brought)
         if picture is not None:
             self._back("camera", picture.format.source, brought)
             brought.media.append(picture)
-        if item.skipped:
-            brought.alarms.append(Alarm("media-dropped", f"camera: {item.skipped} frames were left out, {item.reason} was too slow"))
 
-    def _samples(self, feed: SoundFeed, item: Samples, brought: Brought) -> None:
+    def _samples(self, feed: SoundFeed, item: Samples, now_us: int, brought: Brought) -> None:
+        missing = item.skipped + item.chunk.lost
+        if missing and "microphone" not in self._lost and feed.format is not None:
+            length_us = missing * 1_000_000 // feed.format.rate
+            self._dropped(f"microphone: {missing} samples were left out", item.reason or "microphone", length_us, now_us, brought)
         try:
             holes, sounds = feed.feed(item.chunk, item.skipped, item.reason)
         except CaptureError as error:
@@ -125,8 +143,14 @@ class Intake:
         brought.media += [*holes, *sounds]
         if sounds:
             self._back("microphone", sounds[0].format.source, brought)
-        if item.skipped:
-            brought.alarms.append(Alarm("media-dropped", f"microphone: {item.skipped} samples were left out, {item.reason} was too slow"))
+        if feed.listen(item.chunk):
+            said = "samples do not change: nothing is heard" if feed.silent else "samples change again"
+            event = "microphone-silent" if feed.silent else "microphone-back"
+            brought.alarms.append(Alarm(event, f"microphone: {said}"))
+
+    def _dropped(self, what: str, cause: str, missing_us: int, now_us: int, brought: Brought) -> None:
+        if self._toll.lost(missing_us, now_us):
+            brought.alarms.append(Alarm("media-dropped", f"{what}, the {cause} was too slow"))
 
     def _began(self, item: Began, now_us: int, brought: Brought) -> None:
         device = "camera" if isinstance(item.format, VideoFormat) else "microphone"

@@ -284,6 +284,7 @@ class Recorder:
         epoch_us = min(self._epoch(pictures, sounds, now_us), now_us)
         recording = Recording(name, epoch_us, now_us, self._settings, self._outbox.append)
         self._outbox.append(RecordingStarted(name, trigger, epoch_us, now_us, continues))
+        self._outbox.extend(self._intake.standing())
         self._recording, self._stop_trigger, self._stills = recording, "", 0
         self._record(Brought([*ring.holes, *pictures, *sounds]))
 

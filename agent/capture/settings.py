@@ -32,6 +32,10 @@ class CaptureSettings:
     """A hole of this length is a gap even if no driver counted a loss: 5 frames at 25 a second, more than any jitter."""
     lost_after_ms: int = 3_000
     """Silence of this length is no stall, the device is gone: the track ends."""
+    silent_after_s: int = 10
+    """A microphone whose samples have not changed for so long is told as silent (`flat`); 0: never."""
+    silent_spread: int = 0
+    """By how many steps of 65,536 samples may differ and still count as unchanged: the noise of a converter alone."""
     join_ms: int = 1_000
     """How long a recording waits for a camera that is starting before it records sound alone."""
     drain_ms: int = 1_000
@@ -60,6 +64,8 @@ class CaptureSettings:
         self._between("post_event_s", 0, 60)
         self._between("fragment_ms", 500, 4_000)
         self._between("stall_ms", 50, self.lost_after_ms)
+        self._between("silent_after_s", 0, 3_600)
+        self._between("silent_spread", 0, 1_000)
         for name in ("pre_event_mib", "sound_bit_s", "join_ms", "drain_ms", "gap_report_ms", "queue_items", "queue_mib", "retry_first_ms"):
             self._between(name, 1, 1_000_000)
         self._between("debounce_ms", 0, self.long_ms - 1)

@@ -241,3 +241,21 @@ def test_a_copy_goes_on_with_a_key_frame_after_a_loss(clock, encoded):
     assert packets[5].key
     assert [packet.dropped for packet in packets[5:]] == [45, 0]
     assert numbers(form, packets) == [0, 1, 2, 3, 4, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["pattern", "copy"])
+def test_an_encoder_slower_than_real_time_loses_frames_that_are_counted_as_its_own(kind, clock, tmp_path):
+    script = [{"at": 0, "to": "camera", "do": "slow", "ms": 100}, {"at": 20, "to": "camera", "do": "slow", "ms": 0}]
+    if kind == "pattern":
+        camera = PatternCamera(clock=clock, script=script)
+    else:
+        clip = media.encoded(media.clip("bikes"), tmp_path, (320, 180), 25, 400, 10)
+        camera = CopyCamera(clock=clock, path=str(clip), script=script)
+    camera.start(None)
+    packets = read(camera, 400)
+    lost = [packet for packet in packets if packet.dropped]
+    assert {packet.cause for packet in lost} == {"encoder"}
+    counted = sum(packet.dropped for packet in packets) + len(packets)
+    assert packets[-1].pts_us - packets[0].pts_us == (counted - 1) * 40_000
+    assert not any(packet.dropped for packet in packets[-100:])
+    camera.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -83,3 +84,27 @@ def test_the_logs_keep_their_licence():
     assert "BSD-2-Clause" in text
     for log in LOGS.glob("*.log"):
         assert f"`{log.name}`" in text
+
+
+def test_a_receiver_that_hangs_says_nothing_and_comes_back(clock):
+    steps = [{"at": 6.5, "to": "locator", "do": "hang"}, {"at": 9.5, "to": "locator", "do": "find"}]
+    locator = ReplayLocator(clock, log="bt451", script=steps)
+    locator.start()
+    heard = "".join("." if fix is None else "o" for fix in replay(locator, 18))
+    assert re.fullmatch(r"\.{4}o{4,}\.{3,4}o{4,}", heard), heard
+    assert locator.read(0.1) is None  # none is due yet
+
+
+def test_a_receiver_lies_about_place_time_and_speed_as_ordered(clock):
+    lies = [
+        {"to": "locator", "do": "shift", "lat": 500_000, "lon": -500_000},
+        {"to": "locator", "do": "mistime", "by_ms": -619_315_200_000},
+        {"to": "locator", "do": "misspeed", "speed": 0},
+    ]
+    honest, lying = ReplayLocator(clock, log="bt451"), ReplayLocator(clock, log="bt451", script=[{"at": 0, **lie} for lie in lies])
+    for locator in (honest, lying):
+        locator.start()
+    true, false = (next(fix for fix in replay(locator, 12) if fix is not None) for locator in (honest, lying))
+    assert (false.lat - true.lat, false.lon - true.lon) == (500_000, -500_000)
+    assert false.time_ms < true.time_ms - 619_000_000_000  # 1,024 weeks: a receiver whose week number rolled over
+    assert false.speed == 0 < true.speed

@@ -125,6 +125,9 @@ class World:
         """Frames that never come; the next one counts them."""
         self.silent: dict[str, list[tuple[int, int]]] = {"camera": [], "microphone": []}
         """Spans of `up` in which a device delivers nothing and says nothing."""
+        self.flat: list[tuple[int, int]] = []
+        """Spans of `up` in which the microphone delivers zeros."""
+        self.cause = "camera"
         self.skew_ppm = 0
         self.at_us = 0
         self._frame, self._chunk, self._drops = 0, 0, 0
@@ -165,12 +168,13 @@ class World:
                 self._drops += 1
             elif not self._is_silent("camera", taken_us):
                 data, key = self.clip.at(number)
-                packet = VideoPacket(data, taken_us, taken_us, key, self._drops)
+                packet = VideoPacket(data, taken_us, taken_us, key, self._drops, self.cause)
                 self._drops = 0
                 due.append((taken_us + self.late_us, partial(self.recorder.inlet.frame, packet)))
         while self.microphone and self._chunk_us() + self.late_us < until_us:
             taken_us = self._chunk_us()
-            chunk = AudioChunk(pcm(self._chunk * CHUNK, CHUNK), taken_us)
+            dead = any(first <= taken_us < end for first, end in self.flat)
+            chunk = AudioChunk(bytes(2 * CHUNK) if dead else pcm(self._chunk * CHUNK, CHUNK), taken_us)
             self._chunk += 1
             if not self._is_silent("microphone", taken_us):
                 due.append((taken_us + self.late_us, partial(self.recorder.inlet.samples, chunk)))

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.capture.gaps import Silence, Watch, in_media_time
+from agent.capture.gaps import LEAK, TELL_US, Silence, Toll, Watch, in_media_time
 from agent.capture.samples import Hole
 
 PERIOD_US = 40_000
@@ -121,3 +121,31 @@ def test_silence_counts_only_while_somebody_listens():
     assert silence.length_us(9_500_000) == 500_000
     silence.heard(9_400_000)
     assert silence.length_us(9_600_000) == 200_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 3_000_000), st.integers(0, 2_000_000)), max_size=100))
+def test_a_toll_is_told_once_and_over_once_in_turn(steps):
+    toll, now_us, told = Toll(0), 0, []
+    for forward_us, missing_us in steps:
+        now_us += forward_us
+        if toll.over(now_us):
+            told.append("over")
+        if missing_us and toll.lost(missing_us, now_us):
+            told.append("told")
+    assert told == ["told", "over"] * (len(told) // 2) + ["told"] * (len(told) % 2)
+    if toll.standing:
+        assert toll.lost_us >= TELL_US
+        assert toll.over(now_us + 2 * TELL_US * LEAK)
+
+
+@given(st.integers(2, 100), st.integers(20_000, 200_000))
+def test_less_than_one_in_twenty_is_never_told_and_more_always_is(every, period_us):
+    """A camera that loses each `every`th frame, for as long as it takes to tell."""
+    toll = Toll(0)
+    told = any(toll.lost(period_us, number * period_us) for number in range(every, 20_000, every))
+    assert told == (every < LEAK)
+
+
+def test_half_a_second_at_once_is_told():
+    assert Toll(0).lost(TELL_US, 0)
+    assert not Toll(0).lost(TELL_US - 1, 0)

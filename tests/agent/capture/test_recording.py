@@ -236,6 +236,45 @@ def test_a_microphone_that_goes_leaves_pictures_alone_and_comes_back(make_world,
     assert decode(world.file("front-3")).beeps == pytest.approx([14, 16], abs=0.005)
 
 
+def test_a_microphone_that_hears_nothing_is_told_and_its_silence_is_no_gap(make_world, decode):
+    world = make_world()
+    world.flat = [(6_000_000, 18_500_000)]
+    recorded(world, seconds=16)
+    assert world.alarms() == ["microphone-silent", "microphone-back"]
+    assert world.gaps() == []
+    assert [track.track for track in world.tracks()] == ["front"]
+    assert decode(world.file("front")).beeps == pytest.approx([0, 2, 4, 20], abs=0.01)
+
+
+def test_a_recording_that_begins_with_a_dead_microphone_says_so_itself(make_world):
+    world = make_world()
+    world.flat = [(0, 60_000_000)]
+    recorded(world, before_s=11, seconds=3)
+    assert world.alarms() == ["microphone-silent", "microphone-silent"]
+    kinds = [type(event).__name__ for event in world.events]
+    assert kinds[:3] == ["Alarm", "RecordingStarted", "Alarm"]
+    assert world.gaps() == []
+
+
+def test_an_encoder_that_is_too_slow_is_told_once_until_it_keeps_up_and_each_hole_says_so(make_world):
+    world = make_world()
+    world.cause = "encoder"
+    world.dropped_frames = {number for number in range(6 * 30, 10 * 30) if number % 3}
+    recorded(world, seconds=30)
+    assert world.alarms() == ["media-dropped", "media-back"]
+    assert {gap[3] for gap in world.gaps()} == {"encoder"}
+    assert sum(gap[2] for gap in world.gaps()) == pytest.approx(len(world.dropped_frames) * 1_000 / 30, abs=40)
+
+
+def test_a_frame_dropped_now_and_then_is_a_gap_and_no_alarm(make_world):
+    world = make_world()
+    world.dropped_frames = set(range(30, 40 * 30, 30))
+    recorded(world, seconds=30)
+    assert world.alarms() == []
+    assert len(world.gaps()) >= 30
+    assert {gap[3] for gap in world.gaps()} == {"camera"}
+
+
 def test_without_a_microphone_pictures_are_recorded(make_world, decode):
     world = recorded(make_world(microphone=False))
     (track,) = world.tracks()
