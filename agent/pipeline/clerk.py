@@ -4,8 +4,9 @@ Rules:
 - What is waiting is written in one durable append: a fragment, the position and a mark of the same moment share their waiting
   for the disk. A position alone waits up to a second for company; a stop waits for nothing.
 - Just before a `start` stands the newest beacon (docs/evidence-format.md, section 2).
-- When the disk refuses, the recording ends with an alarm (trigger `storage`). What could not be written is lost and said: a `gap`
-  for each track and the `stop` are tried again until they are written, or recovery writes them after the next start.
+- When the disk refuses, the recording ends with an alarm (trigger `storage`). What could not be written is lost and said: a line
+  `storage` `failed`, a `gap` for each track and the `stop` are tried again until they are written, or recovery writes gaps and stop
+  after the next start. That line is also how the disk is asked whether it is back.
 - An entry that has no meaning (its track never began, its recording is over) costs itself only: the others of its batch are
   written without it. It is logged and counted.
 
@@ -14,6 +15,7 @@ How a line looks is the scribe's; when lines beside the media are due is `due`'s
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -77,6 +79,7 @@ class Clerk:
         self._last_fix: Fix | None = None
         self._losses = Losses()
         self._retry_us = 0
+        self._failed: dict[str, int | str] = {}
         self._writers: dict[type, Callable[[Scribe, object], None]] = {
             RecordingStarted: self._start,
             TrackBegun: _track,
@@ -113,7 +116,7 @@ class Clerk:
     def step(self) -> str:
         """Write what is waiting; what was written."""
         things = self._tray.take(WAIT_S)
-        self._pay_losses()
+        things[:0] = self._pay_losses()
         wrote = 0
         while things:
             together: list[Thing] = []
@@ -230,6 +233,9 @@ class Clerk:
         self.refused["storage"] += 1
         self.trouble = str(error)
         self._retry_us = self._rules.up_us() + RETRY_US
+        if not self._failed:
+            self._failed = {"error": errno.errorcode.get(error.errno, str(error.errno)), "since": self._rules.up_us() // MS, "entries": 0}
+        self._failed["entries"] = int(self._failed["entries"]) + len(things)
         for thing in things:
             if isinstance(thing, Entry):
                 self._again.append(thing)
@@ -253,25 +259,39 @@ class Clerk:
         self._losses.add(thing, on_record=self._on_record)
         return True
 
-    def _pay_losses(self) -> None:
-        """Say what was lost, and end the recordings that lost it, as soon as the disk takes it."""
+    def _pay_losses(self) -> list[Thing]:
+        """Say what was lost, and end the recordings that lost it, as soon as the disk takes it; entries that are to be tried again."""
         if self._rules.up_us() < self._retry_us:
-            return
-        while self._again:
-            self._tray.put(self._again.pop(0))
-        for recording in self._losses.over():
-            try:
-                self._losses.write(self._scribe, recording)
-            except Storage as error:
-                self.trouble = str(error)
-                self._retry_us = self._rules.up_us() + RETRY_US
-                return
-            except JournalError as error:
-                self.refused[type(error).__name__] += 1
-                log.exception("a loss could not be put on record", extra={"recording": recording})
-            else:
-                self._recover()
-            self._losses.done(recording)
+            return []
+        try:
+            self._say_failed()
+            for recording in self._losses.over():
+                self._pay(recording)
+        except Storage as error:
+            self.trouble = str(error)
+            self._retry_us = self._rules.up_us() + RETRY_US
+            return []
+        again, self._again = self._again, []
+        return again
+
+    def _say_failed(self) -> None:
+        """That the disk refused, since when (`up` in ms) and how many entries; on record it proves that the disk is back."""
+        if self._failed:
+            self._scribe.event("storage", "failed", **self._failed)
+            self._failed = {}
+            self._recover()
+
+    def _pay(self, recording: str) -> None:
+        try:
+            began = self._losses.write(self._scribe, recording)
+        except Storage:
+            raise
+        except JournalError as error:
+            began = True
+            self.refused[type(error).__name__] += 1
+            log.exception("a loss could not be put on record", extra={"recording": recording})
+        self._losses.done(recording)
+        if began:  # nobody felt a start, so nobody feels a stop
             self._stopped(recording)
 
     def _refuse(self, things: list[Thing], error: JournalError) -> None:

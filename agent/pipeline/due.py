@@ -20,7 +20,7 @@ from hal.contracts import ClockReading, Fix, PowerReading
 S = 1_000
 
 BatteryState = Literal["unknown", "charging", "good", "low", "critical"]
-SpaceState = Literal["good", "low", "full"]
+SpaceState = Literal["good", "low", "full", "unwritable"]
 SPACE_HYSTERESIS = 2
 """Space counts as good again above twice the threshold, so that a purge of a few bytes makes no flurry of lines."""
 
@@ -86,9 +86,12 @@ def battery_state(reading: PowerReading | None, low_percent: int, critical_perce
 
 
 def space_state(before: SpaceState, free_bytes: int, reserve_bytes: int, stop_below_bytes: int) -> SpaceState:
-    """What the free space means: `full` stops the recording, `low` is said; better only well above the threshold."""
+    """What the free space means: `full` stops the recording, `low` is said; better only well above the threshold.
+
+    `unwritable`, a disk that does not say it or is read-only, is what was before and never the answer.
+    """
     if free_bytes < stop_below_bytes or (before == "full" and free_bytes < stop_below_bytes * SPACE_HYSTERESIS):
         return "full"
-    if free_bytes < reserve_bytes or (before != "good" and free_bytes < reserve_bytes * SPACE_HYSTERESIS):
+    if free_bytes < reserve_bytes or (before in ("low", "full") and free_bytes < reserve_bytes * SPACE_HYSTERESIS):
         return "low"
     return "good"

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agent.core.errors import SessionError
-from agent.pipeline.due import ClockNote, ClockRule, battery_state, beacon_due, clock_due, space_state, trusted
+from agent.journal.errors import Storage
+from agent.pipeline.due import ClockNote, ClockRule, SpaceState, battery_state, beacon_due, clock_due, space_state, trusted
 from agent.pipeline.signals import Glance, signal
 from agent.pipeline.tray import Entry
 from hal.contracts import ClockReading, PowerReading, Signal
@@ -123,9 +125,9 @@ class Duty:
         before, state.battery = state.battery, now
         figures = {} if reading.percent is None else {"percent": reading.percent}
         self._clerk.post(Entry(lambda scribe: scribe.event("power", now, **figures)))
-        if now in {"low", "critical"}:
-            state.alarm("power", f"battery {now}: {reading.percent} %")
-        elif before in {"low", "critical"}:
+        if now in {"low", "critical"} or (now == "unknown" and before != "unknown"):
+            state.alarm(f"battery-{now}", percent=reading.percent)
+        else:
             state.clear("power")
         if now == "critical":
             self._end("power")
@@ -133,23 +135,23 @@ class Duty:
 
     def _look_at_space(self) -> bool:
         storage, state = self._settings.storage, self._state
+        figures: dict[str, int | str] = {}
+        now: SpaceState = "unwritable"
         try:
-            free = self._figures.free_bytes()
-        except HalError as error:
-            log.warning("the disk does not say how full it is", extra={"why": str(error)})
-            return False
-        state.free_bytes = free
-        now = space_state(state.space, free, storage.reserve_bytes, storage.stop_below_bytes)  # type: ignore[arg-type]
-        if now == "full":
+            state.free_bytes = figures["free"] = free = self._figures.free_bytes()
+            now = space_state(state.space, free, storage.reserve_bytes, storage.stop_below_bytes)
+        except Storage as error:
+            figures["error"] = errno.errorcode.get(error.errno, str(error.errno))
+        if now in {"full", "unwritable"}:
             self._end("storage")
         if now == state.space:
             return False
         state.space = now
-        self._clerk.post(Entry(lambda scribe: scribe.event("storage", now, free=free)))
+        self._clerk.post(Entry(lambda scribe: scribe.event("storage", now, **figures)))
         if now == "good":
-            state.clear("disk")
+            state.clear("space")
         else:
-            state.alarm("disk", "disk full: no recording" if now == "full" else "disk nearly full")
+            state.alarm(f"disk-{now}")
         return True
 
     def _end(self, trigger: str) -> None:

@@ -71,7 +71,7 @@ class Greeter:
         except (Contradiction, JournalContradiction) as error:
             self.contradicted = str(error)
             log.error("the server's journal excludes ours", extra={"why": self.contradicted})  # noqa: TRY400 — the sentence says it all
-            self._state.alarm("journal", "the server's copy of the journal excludes ours")
+            self._state.alarm("journal-contradicts")
             return "contradicted"
 
     def _later(self, why: str) -> str:
@@ -89,7 +89,7 @@ class Greeter:
             return f"took back {len(answer.lines)}"
         if answer.forgot:
             log.error("the server lost lines that it had cosigned", extra={"lines": answer.forgot})
-            self._state.alarm("server", f"the server lost {answer.forgot} lines of ours")
+            self._state.alarm("server-lost", lines=answer.forgot)
         else:
             self._state.clear("journal")
         if answer.news is not None:

@@ -73,17 +73,18 @@ class Losses:
         """Recordings that have ended and wait for their gaps and their stop."""
         return [recording for recording, loss in self._held.items() if loss.over]
 
-    def write(self, scribe: Scribe, recording: str) -> None:
-        """Say it, in one append."""
+    def write(self, scribe: Scribe, recording: str) -> bool:
+        """Say it, in one append; False where the recording never began, and nothing is said."""
         loss = self._held[recording]
         if not loss.began:
-            return
+            return False
         with scribe.batch():
             for label in loss.labels:
                 scribe.mark(recording, label)
             for track, (first, last) in loss.tracks.items():
                 scribe.gap(recording, track, first, last - first, TRIGGER)
             scribe.stop(recording, TRIGGER)
+        return True
 
     def done(self, recording: str) -> None:
         """It was said."""

@@ -75,7 +75,7 @@ class News:
     def forked(self, detail: str) -> None:
         """The server cosigned something else than our lines, or more of them than we have."""
         log.error("the server's copy is not ours", extra={"why": detail})
-        self._state.alarm("journal", "the server's copy of the journal differs")
+        self._state.alarm("journal-differs")
         self._clerk.post(Entry(lambda scribe: scribe.event("tamper", "other-checkpoint", detail=detail[:DETAIL_CHARACTERS])))
 
     def damaged(self, fragment: Fragment, detail: str) -> None:
@@ -88,7 +88,7 @@ class News:
                 scribe.gap(one.recording, one.track, one.pts, one.duration, "storage")
 
         log.error("media are damaged", extra={**figures, "why": detail})
-        self._state.alarm("storage", f"media damaged: {one.recording} {one.track}")
+        self._state.alarm("media-damaged", recording=one.recording, track=one.track)
         self._clerk.post(Entry(say))
 
     def mend(self) -> int:
@@ -101,7 +101,7 @@ class News:
     def mismatch(self, fragment: Fragment, detail: str) -> None:
         """The server refuses bytes that our own disk gives as the line says."""
         one = fragment
-        self._state.alarm("server", f"the server refuses media of {one.recording}")
+        self._state.alarm("server-refuses", recording=one.recording)
         self._clerk.post(
             Entry(
                 lambda scribe: scribe.event(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.core import merkle, note
 from agent.core.retention import purgeable
+from agent.journal.errors import Storage
 
 if TYPE_CHECKING:
     from agent.buffer.index import Index
@@ -47,7 +48,10 @@ class Purger:
         """Say what is missing, delete what may go and should; what was deleted."""
         if self._mend():
             return "mended"
-        free, reserve = self._free_bytes(), self._settings.reserve_bytes
+        try:
+            free, reserve = self._free_bytes(), self._settings.reserve_bytes
+        except Storage:
+            return ""  # a disk that can't be written deletes nothing either; `duty` says so
         need = reserve * HEADROOM - free if free < reserve else 0
         names = purgeable(self._index.held(), need, self._settings.keep_days, self._witness_s())
         return ", ".join(name for name in names if self._purge(name, "space" if need else "age"))

@@ -68,7 +68,7 @@ class Upward:
             context = machine.tls(settings)
         except NoAnswer as error:
             log.error("no way to the server", extra={"why": str(error)})  # noqa: TRY400 — the sentence says it all
-            state.alarm("server", "no certificate for the server")
+            state.alarm("certificate-missing")
             return
         self._make(context, state)
 

@@ -48,7 +48,7 @@ class Pipeline:
     def __init__(self, settings: Settings, enrolment: Enrolment, board: Board, machine: Machine | None = None) -> None:
         self.settings, self.board = settings, board
         self.machine = machine = machine if machine is not None else Machine()
-        self.state = State()
+        self.state = State(board.clock.up_us)
         self.faults: Counter[str] = Counter()
         self._tray = machine.tray()
         self.recorder = self._make_recorder()
@@ -97,13 +97,13 @@ class Pipeline:
         )
         label = OverlayText(overlay.device_number, overlay.officer_number, overlay.text, overlay.utc_offset_minutes)
         for role, problem in self.board.missing.items():
-            self.state.alarm(role, f"no {role}")
+            self.state.alarm(f"{role}-missing")
             log.error("missing", extra={"role": role, "why": str(problem)})
         try:
             return self.machine.recorder(self.board, capture, self._tray, label if overlay.enabled else None)
         except CaptureError as error:
             log.error("nothing can be recorded", extra={"why": str(error)})  # noqa: TRY400 — the sentence says it all
-            self.state.alarm("camera", "no camera and no microphone")
+            self.state.alarm("nothing-to-record")
             return None
 
     def _make_clerk(self) -> Clerk:
@@ -146,25 +146,23 @@ class Pipeline:
     def _happened(self, what: str, detail: str) -> None:
         """The clerk tells: what the officer should feel, and what stands until it is over."""
         if what == "storage":
-            self.state.alarm("disk", "the disk refuses: recording ends")
+            self.state.refusing = True
+            self.state.alarm("disk-refuses")
             self.machine.background("end", lambda: self._end("storage"))
         elif what == "storage-over":
-            if self.state.space == "good":
-                self.state.clear("disk")
+            self.state.refusing = False
+            self.state.clear("disk")
         elif what == "alarm":
             self._alarm(detail)
         else:
             self.state.happened(what)
 
     def _alarm(self, event: str) -> None:
-        """An event of capture that stands until its opposite comes, or passes at once."""
-        device, _, kind = event.rpartition("-")
-        if kind == "back":
-            self.state.clear(device)
-        elif kind == "lost":
-            self.state.alarm(device, f"{device} lost")
+        """An event of capture: a fault, or the end of one."""
+        if event.endswith("-back"):
+            self.state.clear(event.removesuffix("-back"))
         else:
-            self.state.happened("alarm")
+            self.state.alarm(event)
 
     def _end(self, trigger: str) -> None:
         """End the recording, from a thread that may wait: the recorder hands its last fragments to the clerk."""
@@ -180,7 +178,7 @@ class Pipeline:
         """Say what is due before anything else, and go on with what a power cut interrupted where that is wanted."""
         self.faults = faults
         if self.evidence.tampered:
-            self.state.alarm("journal", f"journal: {self.evidence.tampered}")
+            self.state.alarm("journal-tampered", event=self.evidence.tampered)
         self.duty.look_at_clock()
         if self.settings.agent.resume_after_power_loss and self.evidence.unfinished and self.recorder is not None:
             self.recorder.start("resume", continues=self.evidence.unfinished[-1])

@@ -14,6 +14,7 @@ Does not decide what to write, in which order, or what to do about ENOSPC: that 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 import time
@@ -160,8 +161,10 @@ class Files:
             return []
 
     def free_bytes(self, path: Path) -> int:
-        """What this process may still write on the disk that holds `path`."""
+        """What this process may still write on the disk that holds `path`; EROFS where it is mounted read-only."""
         disk = self._kernel.statvfs(path)
+        if disk.f_flag & os.ST_RDONLY:  # ext4 does that by itself to a card that fails
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
         return disk.f_bavail * disk.f_frsize
 
     def _is_folder(self, path: Path) -> bool:

@@ -163,17 +163,47 @@ def test_a_refusing_disk_ends_the_recording_and_the_loss_is_said(bench, make_fra
     assert bench.clerk.running is None
 
 
-def test_a_recording_that_could_not_even_start_leaves_nothing(bench, make_fragment):
+def test_a_recording_that_could_not_even_start_leaves_the_refusal_alone(bench, make_fragment):
     refuse(bench)
     bench.start()
     bench.write(make_fragment(1), RecordingStopped(RECORDING, "storage"))
     allow(bench)
     bench.clerk.step()
     bench.clerk.step()
-    assert bench.kinds() == []
+    assert bench.kinds() == ["storage"]
     bench.start(OTHER)
     bench.stop(OTHER)
-    assert bench.kinds() == ["start", "track", "fragment", "stop"]
+    assert bench.kinds()[1:] == ["start", "track", "fragment", "stop"]
+
+
+def test_a_refusal_is_not_over_before_the_disk_has_taken_something(bench):
+    """Where nothing of the recording is on record there is nothing to pay, and that proves nothing about the disk."""
+    refuse(bench, errno.EROFS)
+    bench.start()
+    bench.write(RecordingStopped(RECORDING, "storage"))
+    for _ in range(3):
+        bench.clock.advance(2.0)
+        bench.clerk.step()
+    assert bench.clerk.trouble
+    assert ("storage-over", "") not in bench.happened
+    allow(bench)
+    bench.clerk.step()
+    assert bench.happened[-1] == ("storage-over", "")
+
+
+def test_a_refusal_is_on_record_once_the_disk_is_back(bench, make_fragment):
+    bench.start()
+    refuse(bench, errno.EIO)
+    since = bench.clock.up_us() // 1_000
+    bench.write(make_fragment(1))
+    bench.clock.advance(5.0)
+    bench.write(make_fragment(2), RecordingStopped(RECORDING, "storage"))
+    allow(bench)
+    bench.clerk.step()
+    (line,) = bench.lines("storage")
+    assert (line["event"], line["error"], line["since"], line["recording"]) == ("failed", "EIO", since, RECORDING)
+    assert line["entries"] >= 1
+    assert bench.kinds()[-3:] == ["storage", "gap", "stop"]
 
 
 def test_the_disk_is_asked_again_until_it_takes_the_end(bench, make_fragment):
@@ -223,7 +253,7 @@ def test_entries_wait_for_the_disk_and_are_not_lost(bench):
     bench.clerk.step()
     bench.clerk.step()
     assert told == [1]
-    assert bench.kinds() == ["order"]
+    assert bench.kinds() == ["storage", "order"]
 
 
 # --------------------------------------------------------------------------- the tray

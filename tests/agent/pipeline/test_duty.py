@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from agent import config
+from agent.journal.errors import DiskFault
 from agent.pipeline.duty import Duty, Figures
 from agent.pipeline.state import State
 from hal.board import Board
@@ -67,16 +69,22 @@ class Recorder:
 
 
 class Room:
-    """Duty over a bench; `free` is the disk's free space."""
+    """Duty over a bench; `free` is the disk's free space, or what it answers instead."""
 
     def __init__(self, bench) -> None:
-        self.bench, self.free, self.online = bench, 12 * GIB, True
+        self.bench, self.online = bench, True
+        self.free: int | DiskFault = 12 * GIB
         self.battery, self.lamp, self.state = Battery(), Lamp(), State()
         self.recorder = cast("Any", Recorder())
         board = Board(bench.clock, power=self.battery, indicator=self.lamp)
-        figures = Figures(lambda: 3 << 20, lambda: self.online, lambda: self.free)
+        figures = Figures(lambda: 3 << 20, lambda: self.online, self._free)
         settings = config.parse(SETTINGS, Path("/settings.toml"))
         self.duty = Duty(board, settings, bench.clerk, self.recorder, self.state, figures)
+
+    def _free(self) -> int:
+        if isinstance(self.free, DiskFault):
+            raise self.free
+        return self.free
 
     def turn(self, seconds: float = 1.0) -> list[str]:
         """Let time pass, look, write; the kinds of the new lines."""
@@ -163,6 +171,24 @@ def test_space_that_comes_back_ends_the_alarm(room):
     room.turn()
     assert room.state.may_record
     assert room.state.alarms == ()
+
+
+def test_a_disk_that_is_read_only_ends_the_recording_and_is_said_once_it_can_be(room, bench):
+    room.recorder.state = "recording"
+    room.free = DiskFault("ask for free space media: Read-only file system", errno.EROFS)
+    bench.files.fault = lambda operation: errno.EROFS if operation.name == "append" else None
+    assert room.turn() == []
+    assert room.recorder.stops == ["storage"]
+    assert room.state.alarms == ("the disk can't be written: no recording",)
+    assert not room.state.may_record
+    room.free = 12 * GIB
+    bench.files.fault = None
+    room.turn(3)
+    room.turn()
+    said = [(line["event"], line.get("error")) for line in bench.lines("storage")]
+    assert said == [("failed", "EROFS"), ("unwritable", "EROFS"), ("good", None)]
+    assert room.state.alarms == ()
+    assert room.state.may_record
 
 
 def test_lamp_and_screen_follow(room, bench):

@@ -94,7 +94,7 @@ def test_what_the_recorder_does_not_know_now_is_refused(orders, hand):
 
 def test_a_full_disk_refuses_a_start(orders, hand, state):
     state.space = "full"
-    state.alarm("disk", "disk full: no recording")
+    state.alarm("disk-full")
     assert orders.carry_out(order("start")) == "refused: disk full: no recording"
     assert orders.carry_out(order("stop")) == "done"
 
