@@ -83,5 +83,5 @@ lock: setup
 	@npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error > /dev/null
 
 clean:
-	@rm -rf .venv node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

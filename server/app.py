@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from agent.core import wire
-from server import problems
+from server import description, problems
 from server.api import operations, packages, playback, recordings
 from server.api.looks import Looks
 from server.api.source import vkeys
@@ -102,10 +102,10 @@ def build(line: Line) -> Apps:
         "catalogue": lambda: services.catalogue_writer.alive,
         "daemons": lambda: line.daemons.alive,
     }
-    device = _application("Zhilu for devices", services)
+    device = _application("Zhilu for devices", services, "no-certificate")
     device.include_router(media.router(services, line.indexer))
     device.include_router(handshake.router(services, line.intake))
-    console = _application("Zhilu", services)
+    console = _application("Zhilu", services, "other-site", "other-host")
     looks = Looks(services.ledger)
     console.include_router(recordings.router(services, looks))
     console.include_router(playback.router(services, looks))
@@ -116,9 +116,10 @@ def build(line: Line) -> Apps:
     return Apps(device, console)
 
 
-def _application(title: str, services: Services) -> FastAPI:
+def _application(title: str, services: Services, *anywhere: str) -> FastAPI:
     made = FastAPI(title=title, version="1", docs_url=None, redoc_url=None)
     problems.install(made, services.metrics)
+    description.install(made, anywhere)
     return made
 
 

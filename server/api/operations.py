@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
+from server import description
 from server.metrics import Metrics
 from server.problems import Problem
 
@@ -20,7 +21,7 @@ def router(metrics: Metrics, checks: Mapping[str, Callable[[], bool]]) -> APIRou
         """The process answers."""
         return {"alive": True}
 
-    @made.get("/readyz")
+    @made.get("/readyz", responses=description.problems("not-ready"))
     def readyz() -> dict[str, bool]:
         """Everything that ingest needs is there."""
         found = {name: check() for name, check in checks.items()}

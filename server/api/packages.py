@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from server import description
 from server.api.looks import Looks
 from server.api.source import ServerSource
 from server.evidence import gather, package, pyz
@@ -16,12 +17,17 @@ from server.problems import Problem
 from server.services import Services
 from server.store.catalogue import Recording
 
+ZIP_TYPE = "application/zip"
+_PACKAGE = description.content("The package", ZIP_TYPE, headers={"Content-Disposition": "its name"}) | description.problems(
+    "not-found", "ambiguous", "not-exportable"
+)
+
 
 def router(services: Services, looks: Looks) -> APIRouter:
     """POST /api/v1/recordings/{id}/package."""
     made = APIRouter(prefix="/api/v1/recordings", tags=["packages"])
 
-    @made.post("/{name}/package")
+    @made.post("/{name}/package", response_class=StreamingResponse, responses=_PACKAGE)
     def package_of(
         name: str,
         first_ms: Annotated[int | None, Query(alias="from")] = None,
@@ -34,7 +40,7 @@ def router(services: Services, looks: Looks) -> APIRouter:
         except ExportError as e:
             raise Problem("not-exportable", str(e)) from e
         headers = {"Content-Disposition": f'attachment; filename="{ready.name}.zip"', "Content-Length": str(ready.zip_size)}
-        return StreamingResponse(ready.zip_pieces(), 200, headers, "application/zip")
+        return StreamingResponse(ready.zip_pieces(), 200, headers, ZIP_TYPE)
 
     return made
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
+from server import description
 from server.api import playlist
 from server.api.looks import Looks
 from server.problems import Problem
@@ -23,6 +25,14 @@ from server.store.objects import EXTENSIONS
 
 PIECE = 1 << 18
 HEADERS = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+ANY_TYPE = "application/octet-stream"
+_PLAYLIST = description.content("The playlist", PLAYLIST_TYPE) | description.problems("not-found", "ambiguous")
+_MEDIA = (
+    description.content("The whole track", *EXTENSIONS, ANY_TYPE)
+    | description.content("The range", *EXTENSIONS, ANY_TYPE, status=206, headers={"Content-Range": "which, and of how many bytes"})
+    | description.problems("not-found", "ambiguous", "not-held", "range")
+)
 _RANGE = re.compile(r"bytes=([0-9]{1,19})?-([0-9]{1,19})?")
 
 
@@ -31,7 +41,7 @@ def router(services: Services, looks: Looks) -> APIRouter:
     made = APIRouter(prefix="/api/v1/recordings", tags=["playback"])
     catalogue, objects = services.catalogue, services.objects
 
-    @made.get("/{name}/playlist.m3u8")
+    @made.get("/{name}/playlist.m3u8", response_class=Response, responses=_PLAYLIST)
     def playlist_of(request: Request, name: str, track: str | None = None) -> Response:
         """HLS media playlist of one camera, the first where none is named."""
         found = catalogue.find(name)
@@ -40,22 +50,23 @@ def router(services: Services, looks: Looks) -> APIRouter:
             raise Problem("not-found", f"the recording has no {track[:80] if track else 'playable track yet'}")
         looks.look(request, "play", found)
         text = playlist.build(found, [(one, catalogue.fragments(one.id)) for one in tracks])
-        return Response(text, media_type="application/vnd.apple.mpegurl", headers={"Cache-Control": "no-store"})
+        return Response(text, media_type=PLAYLIST_TYPE, headers={"Cache-Control": "no-store"})
 
-    @made.api_route("/{name}/media/{track}", methods=["GET", "HEAD"])
-    def media(request: Request, name: str, track: str) -> Response:
+    @made.head("/{name}/media/{track}", response_class=Response, responses=_MEDIA)
+    @made.get("/{name}/media/{track}", response_class=Response, responses=_MEDIA)
+    def media(request: Request, name: str, track: str, byte_range: Annotated[str | None, Header(alias="range")] = None) -> Response:
         """Bytes of a track, all or one range."""
         found = catalogue.find(name)
         one = catalogue.track(found.id, track)
         fragments = catalogue.fragments(one.id)
         size = fragments[-1].offset + fragments[-1].bytes if fragments else 0
-        wanted = parse_range(request.headers.get("range"), size)
+        wanted = parse_range(byte_range, size)
         first, end = wanted or (0, size)
         if not covered(fragments, first, end):
             raise Problem("not-held", f"bytes {first} to {end} of {track[:80]} are not all here yet")
         looks.look(request, "play", found)
         headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - first), **HEADERS}
-        kind = one.media if one.media in EXTENSIONS else "application/octet-stream"
+        kind = one.media if one.media in EXTENSIONS else ANY_TYPE
         if wanted:
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
         if request.method == "HEAD":

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core.errors import LineError
+from server import description
 from server.api import shapes
 from server.api.looks import Looks
 from server.errors import Unknown
@@ -23,7 +24,7 @@ class Filters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(50, ge=1, le=shapes.MAX_PAGE)
-    cursor: str | None = None
+    cursor: shapes.Cursor | None = None
     device: str | None = None
     officer: str | None = None
     case: str | None = None
@@ -73,7 +74,7 @@ def _lists(made: APIRouter, services: Services, looks: Looks) -> None:
         found = services.devices.all()
         return {"items": [shapes.device(one, {origin: logs.size(origin) for origin in one.origins}) for one in found]}
 
-    @made.post("/devices/{device}/revoke")
+    @made.post("/devices/{device}/revoke", responses=description.problems("not-found"))
     def revoke(device: str, asked: Revocation) -> dict[str, Any]:
         """End all journals of a device that was lost or taken back: nothing of it is ever cosigned again."""
         journals = [one.origin for one in services.enrolments.of_device(device)]
@@ -83,7 +84,7 @@ def _lists(made: APIRouter, services: Services, looks: Looks) -> None:
         new = [services.logs_writer.call(stage) for stage in stages]
         return {"device": device, "revoked": [origin for origin, done in zip(journals, new, strict=True) if done]}
 
-    @made.get("/custody")
+    @made.get("/custody", responses=description.problems("not-found", "ambiguous"))
     def custody(
         limit: Limit = 50,
         cursor: shapes.Whole | None = None,
@@ -104,7 +105,7 @@ def _lists(made: APIRouter, services: Services, looks: Looks) -> None:
 def _details(made: APIRouter, services: Services, looks: Looks) -> None:
     catalogue, logs = services.catalogue, services.logs
 
-    @made.get("/recordings/{name}")
+    @made.get("/recordings/{name}", responses=description.problems("not-found", "ambiguous"))
     def recording(request: Request, name: str) -> dict[str, Any]:
         """One recording with its tracks, marks and gaps."""
         found = catalogue.find(name)
@@ -114,7 +115,7 @@ def _details(made: APIRouter, services: Services, looks: Looks) -> None:
         more = {"tracks": tracks, "mark_list": catalogue.marks(found.id), "gap_list": catalogue.gaps(found.id), "custody": custody}
         return shapes.recording(found) | more
 
-    @made.get("/recordings/{name}/positions")
+    @made.get("/recordings/{name}/positions", responses=description.problems("not-found", "ambiguous"))
     def positions(request: Request, name: str) -> dict[str, Any]:
         """Where it was: `media_ms` since the recording's media time 0, `lat` and `lon` in 1e-7 degrees."""
         found = catalogue.find(name)

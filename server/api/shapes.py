@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from server.problems import Problem
 from server.registry.devices import Device
 from server.store.catalogue import Recording, Track
 
@@ -14,6 +13,8 @@ MAX_PAGE = 200
 MOST = (1 << 63) - 1
 """The largest number that the database keeps."""
 Whole = Annotated[int, Field(ge=-MOST, le=MOST)]
+Cursor = Annotated[str, Field(pattern=r"^-?[0-9]{1,18}-[0-9]{1,18}$")]
+"""As `cursor` writes it; no more digits than the database keeps."""
 
 
 def recording(one: Recording) -> dict[str, Any]:
@@ -67,12 +68,9 @@ def cursor(one: Recording) -> str:
     return f"{one.started_at}-{one.id}"
 
 
-def place(text: str | None) -> tuple[int, int] | None:
-    """What a cursor says; Problem where it is none of ours."""
-    if text is None:
+def place(cursor: str | None) -> tuple[int, int] | None:
+    """What a `Cursor` says."""
+    if cursor is None:
         return None
-    at, dash, ident = text.rpartition("-")
-    written = dash and len(text) <= 40 and at.removeprefix("-").isdecimal() and ident.isdecimal()
-    if not written or max(abs(int(at)), int(ident)) > MOST:
-        raise Problem("bad-request", f"cursor: expected one that a page gave, got {text[:40]!r}")
+    at, _, ident = cursor.rpartition("-")
     return int(at), int(ident)

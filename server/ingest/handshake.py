@@ -6,33 +6,41 @@ and the server cosigned. From the end of the log on the batch has no lines.
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from agent.core import wire
+from agent.core import note, wire
 from agent.core.errors import WireError
+from server import description
 from server.ingest.enrolments import Intake
 from server.ledger.enrolments import Enrolment
 from server.problems import Problem
 from server.services import Services
 from server.tls import own_device
 
+OWN = description.problems("no-certificate", "not-yours", "revoked", "unknown-origin", "no-checkpoint", "not-found")
+Number = Annotated[int, Path(ge=1, lt=note.MAX_SIZE)]
+Index = Annotated[int, Path(ge=0, lt=note.MAX_SIZE)]
+BATCH_TYPE = "application/octet-stream"
+
 
 def router(services: Services, intake: Intake) -> APIRouter:
     """The routes below /api/v1/journal."""
     made = APIRouter(prefix="/api/v1/journal", tags=["journal"])
 
-    @made.get("/{device}/{n}/checkpoint", response_class=PlainTextResponse)
-    def checkpoint(request: Request, device: str, n: int) -> str:
+    @made.get("/{device}/{n}/checkpoint", response_class=PlainTextResponse, responses=OWN)
+    def checkpoint(request: Request, device: str, n: Number) -> str:
         """The newest cosigned checkpoint; 404 while there is none."""
         journal = own_journal(services, intake, request, device, n)
         return _newest(services, journal)
 
-    @made.get("/{device}/{n}/{first}")
-    def lines(request: Request, device: str, n: int, first: int) -> Response:
+    @made.get("/{device}/{n}/{first}", response_class=Response, responses=description.content("A batch", BATCH_TYPE) | OWN)
+    def lines(request: Request, device: str, n: Number, first: Index) -> Response:
         """Lines from index `first` on, as many as a batch holds, with the cosigned checkpoint at their end."""
         journal = own_journal(services, intake, request, device, n)
-        return Response(batch(services, journal, first), media_type="application/octet-stream")
+        return Response(batch(services, journal, first), media_type=BATCH_TYPE)
 
     return made
 
@@ -61,7 +69,7 @@ def _newest(services: Services, journal: Enrolment) -> str:
 def batch(services: Services, journal: Enrolment, first: int) -> bytes:
     """As many whole admitted batches from line `first` on as one message holds."""
     newest = _newest(services, journal)
-    if first < 0 or first > services.logs.size(journal.origin):
+    if first > services.logs.size(journal.origin):
         raise Problem("not-found", f"{journal.origin} has no line {first}")
     lines: list[bytes] = []
     payload = b""

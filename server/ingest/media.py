@@ -22,6 +22,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
+from server import description
 from server.config import Media
 from server.errors import Unknown
 from server.ingest.indexer import Indexer
@@ -42,6 +43,12 @@ INDEX_WAIT_S = 5.0
 INDEX_LOOK_S = 0.02
 DIGESTS: dict[str, Callable[[], Any]] = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 Offset = Annotated[int, Path(ge=0, le=MAX_TRACK_BYTES)]
+_OWN = ("no-certificate", "not-yours", "revoked", "unknown-origin")
+_HELD = description.problems(*_OWN, "not-found", "ambiguous")
+_PUT = {200: {"description": "All of it was held already"}} | description.problems(
+    *_OWN, "bad-digest", "digest-mismatch", "silent", "not-named", "ambiguous", "too-large", "mismatch", "busy"
+)
+_BYTES = description.takes("Whole fragments, one behind the other", "application/octet-stream")
 _DIGEST = re.compile(r"([a-z0-9*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):")
 
 
@@ -50,7 +57,7 @@ def router(services: Services, indexer: Indexer) -> APIRouter:
     made = APIRouter(prefix="/api/v1/media", tags=["media"])
     running: Counter[str] = Counter()
 
-    @made.get("/{device}/{recording}")
+    @made.get("/{device}/{recording}", responses=_HELD)
     def held(request: Request, device: str, recording: str) -> dict[str, Any]:
         """What the journal names and what is held, per track; `held` lists ranges [first, end) of `seq`."""
         known_device(services, own_device(request, device))
@@ -58,7 +65,7 @@ def router(services: Services, indexer: Indexer) -> APIRouter:
         tracks = [shown(track, services.catalogue.fragments(track.id)) for track in services.catalogue.tracks(found.id)]
         return {"device": device, "recording": found.recording, "state": found.state, "tracks": tracks}
 
-    @made.put("/{device}/{recording}/{track}/{offset}", status_code=201)
+    @made.put("/{device}/{recording}/{track}/{offset}", status_code=201, responses=_PUT, openapi_extra=_BYTES)
     async def put(request: Request, device: str, recording: str, track: str, offset: Offset) -> JSONResponse:
         """Whole fragments from byte `offset` of the track on."""
         known_device(services, own_device(request, device))

@@ -40,8 +40,8 @@ def test_its_own_lines_back(web, ingest, device, witness, first):
 
 def test_beyond_the_end(web, ingest, device):
     ingest.offer(device, device.grow(3).batch())
-    for first in ("4", "-1"):
-        assert web.device(device.device).get(f"/api/v1/journal/{device.device}/1/{first}").status_code == 404
+    for first, status in (("4", 404), ("-1", 400), (f"{1 << 63}", 400)):
+        assert web.device(device.device).get(f"/api/v1/journal/{device.device}/1/{first}").status_code == status
     assert web.device(device.device).get(f"/api/v1/journal/{device.device}/1/x").json()["type"] == "urn:zhilu:bad-request"
 
 
