@@ -35,6 +35,9 @@ KEEPALIVE = (
     ((socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 4),
 )
 """Devices vanish without a word, and each leaves a connection behind: the kernel ends it after two minutes (tcp(7))."""
+IDLE_S = 75
+"""How long a device's connection may be idle: longer than a recorder keeps one (`agent.uplink.https`), so that it is never the server
+that ends it. A request of megabytes that meets the end of its connection has gone in vain, and goes again."""
 
 
 class Server(uvicorn.Server):
@@ -66,21 +69,30 @@ def run(settings: Settings) -> None:
         line = stack.enter_context(app.open_line(settings))
         line.daemons.every("revocations", revocations.TICK_S, revoked.step)
         apps = app.build(line)
-        common: dict[str, Any] = {
-            "log_config": None,
-            "access_log": False,
-            "lifespan": "off",
-            "ws": "none",
-            "server_header": False,
-            "timeout_graceful_shutdown": GRACE_S,
-            "limit_concurrency": MAX_CONNECTIONS,
-        }
-        device = uvicorn.Config(
-            apps.device, http=revocations.protocol(revoked), ssl_context_factory=lambda _config, _default: context, **common
+        device = _config(
+            apps.device,
+            http=revocations.protocol(revoked),
+            ssl_context_factory=lambda _config, _default: context,
+            timeout_keep_alive=IDLE_S,
         )
-        console = uvicorn.Config(apps.console, http="httptools", **common)
+        console = _config(apps.console, http="httptools")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve({"devices": Server(device), "console": Server(console)}, sockets))
+
+
+def _config(application: Any, **more: Any) -> uvicorn.Config:
+    """What both have in common, and more."""
+    return uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        limit_concurrency=MAX_CONNECTIONS,
+        **more,
+    )
 
 
 async def _serve(servers: dict[str, Server], sockets: dict[str, socket.socket]) -> None:
