@@ -21,8 +21,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlite_utils import Database
-
 from agent.buffer import queries, schema
 from agent.buffer.errors import IndexFault
 from agent.buffer.ports import Backlog, Fragment, Lines, Receipts, Recording, Stopped, Tracks
@@ -54,7 +52,7 @@ class Index:
         self.rebuilt = 0
         self._journal, self._media, self._receipts = journal, media, receipts
         self._lock = threading.RLock()
-        self._db: Database | None = None
+        self._db: sqlite3.Connection | None = None
         self._opened()
 
     @classmethod
@@ -66,7 +64,7 @@ class Index:
         """Close the file; may be called twice."""
         with self._lock:
             if self._db is not None:
-                self._db.conn.close()
+                self._db.close()
                 self._db = None
 
     # ------------------------------------------------------------------ building
@@ -84,10 +82,9 @@ class Index:
             self._rebuild()
 
     def _connect(self) -> None:
-        connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
-        self._db = Database(connection)
+        self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL"):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
+            self._db.execute(f"PRAGMA {pragma}").fetchall()
 
     def _check(self) -> None:
         """Believe the file if it is whole and of this journal; else DatabaseError."""
@@ -135,7 +132,7 @@ class Index:
         self._stored(self._receipts())
 
     @contextmanager
-    def _transaction(self) -> Iterator[Database]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         """One change of the index; IndexFault when the disk refuses, `sqlite3.DatabaseError` when the file is broken."""
         db = self._db
         if db is None:

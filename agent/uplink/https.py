@@ -5,21 +5,25 @@ Only the status that a request asked for is success. 401, 403, 5xx, a redirect o
 The time limit is for each piece of the way, so that a slow line is no dead one; where it is passed, the next request has three times
 as long, until one has been answered; and the kernel is handed little before the network
 takes it, or the wait for an answer would begin while most of a request is still on this side of a slow line.
+
+httpx is imported when somebody first asks for something: it takes longer than recovery, and a recorder must be armed before it
+talks.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from agent.uplink.errors import NoAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    import httpx
 
 MAX_ANSWER_BYTES = 1_048_576
 CONNECT_TIMES = 3
@@ -51,25 +55,40 @@ class Https:
     """The server at one address. May be used by several threads at once."""
 
     def __init__(self, url: str, tls: ssl.SSLContext, timeout_s: float) -> None:
-        self._timeout_s, self._patience = timeout_s, 1
-        self._client = httpx.Client(
-            base_url=url,
-            transport=httpx.HTTPTransport(
-                verify=tls,
-                trust_env=False,
-                limits=httpx.Limits(max_connections=16, keepalive_expiry=30),
-                socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)],
-            ),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._url, self._tls, self._timeout_s, self._patience = url, tls, timeout_s, 1
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def _connections(self) -> httpx.Client:
+        """The client, made when it is first asked for."""
+        import httpx
+
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(
+                    base_url=self._url,
+                    transport=httpx.HTTPTransport(
+                        verify=self._tls,
+                        trust_env=False,
+                        limits=httpx.Limits(max_connections=16, keepalive_expiry=30),
+                        socket_options=[
+                            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+                            (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES),
+                        ],
+                    ),
+                    follow_redirects=False,
+                    trust_env=False,
+                )
+            return self._client
 
     def request(self, method: str, path: str, body: Iterable[bytes] | bytes | None = None, **headers: str) -> tuple[int, str, bytes]:
         """(status, content type, body) of the answer, at most 1 MiB; NoAnswer where there is none."""
+        import httpx
+
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         limit = httpx.Timeout(self._timeout_s * self._patience, connect=self._timeout_s * CONNECT_TIMES)
         try:
-            with self._client.stream(method, path, content=body, headers=names, timeout=limit) as answer:
+            with self._connections().stream(method, path, content=body, headers=names, timeout=limit) as answer:
                 content = _limited(answer)
             self._patience = 1
             return answer.status_code, answer.headers.get("content-type", ""), content
@@ -81,7 +100,9 @@ class Https:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
 
 
 def _limited(answer: httpx.Response) -> bytes:
