@@ -276,9 +276,7 @@ class Files(Protocol):
         """Names in the folder, sorted; empty where there is no such folder."""
         ...
 
-    def free_bytes(self, path: Path) -> int:
-        """What may still be written; OSError EROFS where nothing may, because the disk is mounted read-only."""
-        ...
+    def free_bytes(self, path: Path) -> int: ...
 
 
 def readings(read: Callable[[float], Any], timeout_s: float) -> Iterator[Any]:

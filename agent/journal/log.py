@@ -91,6 +91,14 @@ class Log:
         newest = self._checkpoints.newest
         return newest.text if newest else None
 
+    def probe(self) -> None:
+        """Storage where the disk would refuse an append: the checkpoints are opened for writing, and nothing is written.
+
+        A card that fails is made read-only by the kernel, and statvfs does not always say so.
+        """
+        with disk("open for writing", self._checkpoints.path):
+            self.files.append(self._checkpoints.path, b"")
+
     @property
     def cosigned(self) -> str | None:
         """The newest cosigned note that was kept."""
