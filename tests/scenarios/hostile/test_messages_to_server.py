@@ -1,9 +1,8 @@
-"""Messages that no honest device sends, to a server that runs: why each is refused, where that is counted, and that nothing has changed."""
+"""Messages to a server that runs which take more than a refusal: what follows from each. The others are a table: test_messages."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,103 +32,8 @@ def honest(forger: Connected) -> Connected:
     return forger
 
 
-# --------------------------------------------------------------------------- batches that count for nothing
-
-
 def checkpoint(one: Connected, size: int, root: bytes) -> str:
     return one.journal.signed(note.checkpoint(one.journal.origin, size, root))
-
-
-def strange_signature(one: Connected, live: Live) -> bytes:
-    """The right lines under the right checkpoint, signed by somebody else."""
-    body, _ = note.split(one.journal.notes[one.journal.size])
-    stranger = live.key.stranger()
-    forged = note.sign(body, one.journal.origin, note.ED25519, stranger.public, stranger.private.sign)
-    return wire.encode_batch(0, one.journal.lines, forged)
-
-
-def other_journal(one: Connected, _live: Live) -> bytes:
-    """A journal that nobody enrolled, signed by the key of one that somebody did."""
-    origin = one.journal.origin.replace("/1", "/7")
-    body = note.checkpoint(origin, 1, merkle.leaf_hash(b"x"))
-    return wire.encode_batch(0, [b"x"], note.sign(body, origin, note.ED25519, one.journal.public, one.journal.key.sign))
-
-
-def from_beyond(one: Connected, _live: Live) -> bytes:
-    """Lines that begin behind what the server holds."""
-    size = one.journal.size + 50
-    return wire.encode_batch(size, [b"x"], checkpoint(one, size + 1, merkle.leaf_hash(b"x")))
-
-
-def long_line(one: Connected, _live: Live) -> bytes:
-    return b"0\n" + b"x" * 5_000 + b"\n\n" + checkpoint(one, 1, merkle.leaf_hash(b"x")).encode()
-
-
-def other_size(one: Connected, _live: Live) -> bytes:
-    """A genuine checkpoint under fewer lines than it is of."""
-    batch = wire.decode_batch(one.journal.batch())
-    return wire.encode_batch(0, batch.lines[:-1], batch.note)
-
-
-def many_lines(one: Connected, _live: Live) -> bytes:
-    return b"0\n" + b"x\n" * 300 + b"\n" + checkpoint(one, 300, merkle.leaf_hash(b"x")).encode()
-
-
-NO_BATCHES: dict[str, Callable[[Connected, Live], bytes]] = {
-    "foreign-signature": strange_signature,
-    "unknown-origin": other_journal,
-    "ahead": from_beyond,
-    "bad-size": other_size,
-    "too-many-lines": many_lines,
-    "too-large": lambda _one, _live: b"0\n" + b"x" * 70_000,
-    "bad-note": lambda _one, _live: b"0\nline\n\nno note",
-    "bad-origin": lambda one, _live: b"0\nx\n\n" + one.journal.signed(note.checkpoint("nowhere", 1, merkle.leaf_hash(b"x"))).encode(),
-}
-
-
-@pytest.mark.parametrize("reason", NO_BATCHES)
-def test_what_is_no_batch_of_a_journal_is_refused_by_name(live, honest, victim, reason):
-    before, counted = fingerprint(live), live.counts(REFUSED)
-    honest.publish("journal", NO_BATCHES[reason](honest, live))
-    live.until(lambda: live.counts(REFUSED)[reason] == counted[reason] + 1, reason)
-    assert live.counts(REFUSED) - counted == {reason: 1}
-    assert f"{FORGER}: refused as {reason}: " in live.log()
-    assert fingerprint(live) == before
-
-
-@pytest.mark.parametrize("torn", [b"", b"x", b"\0" * 2_000, b"1\n\n", b"-1\nx\n\n", b"0\n\n\n\n", b"\xff\xfe\n\n", b"9" * 40 + b"\nx\n\n"])
-def test_noise_is_torn(live, honest, victim, torn):
-    before, counted = fingerprint(live), live.counts(REFUSED)
-    honest.publish("journal", torn)
-    live.until(lambda: live.counts(REFUSED) != counted, "it to be refused")
-    assert set(live.counts(REFUSED) - counted) <= {"torn", "bad-note"}
-    assert fingerprint(live) == before
-
-
-def test_an_old_batch_again_is_answered_with_the_newest_and_changes_nothing(live, honest, victim):
-    before, counted = fingerprint(live), live.counts(REFUSED)
-    heard, doubled = len(honest.heard("witness")), live.counts("zhilu_batches_total")["doubled"]
-    old = honest.journal.batches(0, most=12)[:3]
-    for payload in old:
-        honest.publish("journal", payload)
-    honest.mqtt.until(lambda: len(honest.heard("witness")) >= heard + 1)
-    live.until(lambda: live.counts("zhilu_batches_total")["doubled"] == doubled + len(old), "the doubled batches")
-    newest = note.parse_checkpoint(note.split(honest.heard("witness")[-1].decode())[0])
-    assert newest.size == honest.journal.size
-    assert live.counts(REFUSED) == counted
-    assert fingerprint(live) == before
-
-
-def test_another_devices_batch_on_this_topic_belongs_to_nobody(live, honest, victim):
-    """The broker ties the topic to the certificate; a genuine batch of somebody else is not taken from it."""
-    victim.journal.grow(2)
-    payload = victim.journal.batch(victim.cosigned_size())
-    before, counted = fingerprint(live), live.counts(REFUSED)
-    honest.publish("journal", payload)
-    live.until(lambda: live.counts(REFUSED)["wrong-topic"] == counted["wrong-topic"] + 1, "wrong-topic")
-    assert f"{FORGER}: refused as wrong-topic: {victim.journal.origin} on the topic of {FORGER}" in live.log()
-    assert fingerprint(live) == before
-    victim.send()  # and from its own device it is
 
 
 # --------------------------------------------------------------------------- two histories
