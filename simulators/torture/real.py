@@ -1,11 +1,12 @@
 """Real cuts: the agent's own process records on a loop-mounted ext4 that is shut down under it at a moment chosen by a seed.
 
 Each cut: the file system is shut down without a flush, the process killed a moment later, the image mounted again, the agent
-started; when its lamp says that it is armed, it is held still, its disk is read and judged. What stood under the checkpoint
-before the newest one, while the agent was held still the last time, was durable: that is what was promised. There is no server:
-what may leave the device is what is durable, and the judge holds the device to all of it.
+started; when its lamp says that it is armed, it is held still, its disk is read and judged. There is no server: each append that
+counted as durable is told outside in that moment (`outspoken`), and the judge holds the recorder to all of it, lines and
+checkpoints, from the first start on.
 
-Camera: a stream copy of a small drawing, so that the encoder does not decide about the figures.
+Camera: a stream copy of a small drawing, so that the encoder does not decide about the figures. The agent has precedence over
+whatever else the machine does: a recorder has its processor to itself.
 """
 
 from __future__ import annotations
@@ -36,38 +37,50 @@ from simulators.errors import ProcessError
 from simulators.torture.judge import Findings, Judge
 from simulators.torture.kernel import Image
 from simulators.torture.loopdisk import LoopDisk
-from simulators.torture.promises import Identity, Lines, Promise
+from simulators.torture.outspoken import told
+from simulators.torture.promises import Identity
 from simulators.torture.reading import members_of, written
 from simulators.torture.reel import HEIGHT, KBIT_S, RATE, WIDTH
 
 ARMED_WITHIN_S = 120.0
 LOOK_S = 0.02
-RUNS_S = (0.1, 3.5)
+RUNS_S = (0.1, 4.5)
 """Between being armed and the cut."""
 DYING_S = 0.03
 """Between the shutdown and the kill, at most: the agent sees a disk that refuses."""
+PRECEDENCE = -15
+"""Nice value of the agent's session."""
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(slots=True)
 class Tried:
-    """Figures of all real cuts."""
+    """Figures of all real cuts. `armed_ms`: from before the process is made to the lamp; `armed_cpu_ms`: its own work until then.
+
+    `missing_ms`: media time of a recording that was cut, which is not there after the next start; `unstated_ms`: what of that its
+    gap by power does not say.
+    """
 
     findings: list[tuple[str, Findings]] = field(default_factory=list)
     missing_ms: list[int] = field(default_factory=list)
+    unstated_ms: list[int] = field(default_factory=list)
     armed_ms: list[int] = field(default_factory=list)
+    armed_cpu_ms: list[int] = field(default_factory=list)
     resumed: int = 0
     decoded: int = 0
+    told: int = 0
 
 
 class RealCuts:
     """One recorder, one disk, cut after cut; `program` is its agent."""
 
-    def __init__(self, folder: Path, disk: LoopDisk, seed: int, program: str = "agent") -> None:
+    def __init__(self, folder: Path, disk: LoopDisk, seed: int, program: str = "simulators.torture.outspoken") -> None:
         self._folder, self._disk, self._program = folder, disk, program
         self._chance = random.Random(seed)  # noqa: S311 — moments are chosen again by their seed
         self._state = disk.mount / "state"
         self._lamp, self._script, self._log = folder / "lamp.jsonl", folder / "buttons.toml", folder / "agent.log"
-        self._promises: list[Promise] = []
+        self._outside = folder / "told.jsonl"
+        self._cut_ms: int | None = None
         self._whose = self._enrol()
         self.tried = Tried()
 
@@ -96,32 +109,53 @@ class RealCuts:
 
     def cut(self, number: int) -> None:
         """Start, judge what the last cut left, record, cut."""
-        before = read(self._state)
         self._press()
-        with self._agent() as agent:
-            began_ms = _up_ms()
-            open_before = _unfinished(before, self._whose)
-            self._armed(agent, began_ms, resumed=bool(open_before))
-            after = self._held_still(agent)
-            self._judge(number, before, after, open_before)
+        with self._started(number):
             time.sleep(self._chance.uniform(*RUNS_S))
-            self._promise(self._held_still(agent))
-            time.sleep(self._chance.random())
-            cut_ms = _up_ms()
+            self._cut_ms = _up_ms()
             self._disk.cut()
             time.sleep(self._chance.random() * DYING_S)
         self._disk.power_on()
-        self._exposed(cut_ms)
+
+    def last(self, number: int) -> None:
+        """Judge what the last cut left."""
+        self._press()
+        with self._started(number):
+            pass
+
+    @contextmanager
+    def _started(self, number: int) -> Iterator[None]:
+        before = read(self._state)
+        promises = told(self._outside)
+        open_before = _unfinished(before, self._whose)
+        began_ms = _up_ms()
+        with self._agent() as agent:
+            self._armed(agent, began_ms, resumed=bool(open_before))
+            after = settled(self._held_still(agent), self._whose)
+            judge = Judge(self._whose, promises, before, after, before, live=True)
+            findings = judge.judge()
+            self._played(findings, after, open_before)
+            self.tried.told = sum(len(one.lines) for one in promises)
+            if self._cut_ms is not None:
+                self._exposed(self._cut_ms, after, open_before)
+                self.tried.findings.append((f"cut {number - 1}", findings))
+            yield
 
     @contextmanager
     def _agent(self) -> Iterator[subprocess.Popen[bytes]]:
         """The agent's process; killed at the end, as the power does it."""
         self._lamp.unlink(missing_ok=True)
-        leash = ("-m", "simulators.leash", str(os.getpid()), sys.executable, "-m", self._program, "run", "--settings")
+        leash = ("-m", "simulators.leash", str(os.getpid()), sys.executable, "-m", self._program, str(self._outside), "run", "--settings")
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *leash, str(self._state / "settings.toml")], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [sys.executable, *leash, str(self._state / "settings.toml")],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+        _precede(process.pid)
         try:
             yield process
         finally:
@@ -150,6 +184,7 @@ class RealCuts:
                 raise ProcessError(f"the agent ended with status {agent.returncode}; {self._log} ends with: {self._said()}")
             shown = [said for line in self._shown() if (said := json.loads(line))["lamp"] in wanted]
             if shown:
+                self.tried.armed_cpu_ms.append(_cpu_ms(agent.pid))
                 self.tried.armed_ms.append(shown[0]["up"] - began_ms)
                 self.tried.resumed += resumed
                 return
@@ -178,23 +213,14 @@ class RealCuts:
 
     # ----------------------------------------------------------------- judging
 
-    def _promise(self, image: Image) -> None:
-        """What stood under the checkpoint before the newest one is durable: the append behind it has begun."""
-        journal = written(image, self._whose)
-        if len(journal.notes) < 2:
-            return
-        head = journal.notes[-2]
-        notes = image.files[f"journal/{self._whose.n}/checkpoints"]
-        begin = journal.notes[-3].end if len(journal.notes) > 2 else 0
-        lines = tuple(journal.lines[: head.size - journal.first])
-        self._promises = [Lines(journal.first, lines, notes[begin : head.end].decode())]
-
-    def _judge(self, number: int, before: Image, after: Image, open_before: list[str]) -> None:
-        image = settled(after, self._whose)
-        judge = Judge(self._whose, self._promises, before, image, before, live=True)
-        findings = judge.judge()
-        findings.problems += [f"hidden: {name} can't be decoded: {why}" for name in open_before if (why := self._undecodable(image, name))]
-        self.tried.findings.append((f"cut {number}", findings))
+    def _played(self, findings: Findings, after: Image, open_before: list[str]) -> None:
+        """What was cut off plays to its end, and the recording goes on in another that says so."""
+        for name in open_before:
+            if why := self._undecodable(after, name):
+                findings.hidden(f"{name} can't be decoded: {why}")
+        starts = [m for m in map(members_of, written(after, self._whose).lines) if m["kind"] == "start"]
+        if open_before and open_before[-1] not in {start["continues"] for start in starts if start["trigger"] == "resume"}:
+            findings.hidden(f"{open_before[-1]} was cut off, and no recording goes on with it")
 
     def _undecodable(self, image: Image, recording: str) -> str:
         """Why a player would stop before the last whole fragment; empty where it plays to its end."""
@@ -215,14 +241,16 @@ class RealCuts:
         self.tried.decoded += 1
         return "" if abs(frames - expected) <= 1 else f"{frames} frames, its fragments have {expected}"
 
-    def _exposed(self, cut_ms: int) -> None:
+    def _exposed(self, cut_ms: int, after: Image, open_before: list[str]) -> None:
         """Media time that the cut cost: from the end of the last fragment on record to the moment of the cut."""
-        image = read(self._state)
-        for name in _unfinished(image, self._whose):
-            lines = [m for m in map(members_of, written(image, self._whose).lines) if m.get("recording") == name]
-            epoch = next(m["epoch"] for m in lines if m["kind"] == "start")
-            end = max((m["pts"] + m["duration"] for m in lines if m["kind"] == "fragment"), default=0)
+        lines = [m for m in map(members_of, written(after, self._whose).lines) if m.get("recording") in open_before]
+        for name in open_before:
+            mine = [m for m in lines if m["recording"] == name]
+            epoch = next(m["epoch"] for m in mine if m["kind"] == "start")
+            end = max((m["pts"] + m["duration"] for m in mine if m["kind"] == "fragment"), default=0)
+            stated = sum(m["lost"] for m in mine if m["kind"] == "gap" and m["reason"] == "power")
             self.tried.missing_ms.append(cut_ms - epoch - end)
+            self.tried.unstated_ms.append(max(cut_ms - epoch - end - stated, 0))
 
 
 HANDS: tuple[tuple[tuple[str, float], ...], ...] = (
@@ -281,6 +309,19 @@ def _unfinished(image: Image, whose: Identity) -> list[str]:
 
 def _up_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def _precede(pid: int) -> None:
+    """Before everything else that the machine does, where the kernel lets us (sched(7): a session is scheduled as one)."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, PRECEDENCE)
+        Path(f"/proc/{pid}/autogroup").write_text(str(PRECEDENCE))
+
+
+def _cpu_ms(pid: int) -> int:
+    """Processor time of the process so far, in user and in system mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 // TICKS
 
 
 def _stopped(pid: int) -> None:
