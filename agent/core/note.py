@@ -75,10 +75,9 @@ def decimal(word: str) -> int:
     """A number below 2**63 in ASCII digits without leading zeroes."""
     if not 1 <= len(word) <= 19 or word.strip("0123456789") or (word[0] == "0" and word != "0"):
         raise NoteError("not a decimal number: %s" % word[:40])
-    number = int(word)
-    if number >= MAX_SIZE:
+    if int(word) >= MAX_SIZE:
         raise NoteError("number is 2**63 or more: %s" % word)
-    return number
+    return int(word)
 
 
 # str.isspace differs between interpreters; these are Unicode's White_Space beside the controls, which no note may hold.
@@ -91,10 +90,11 @@ _SAYS = hasattr("", "isascii")
 
 
 def check_name(name: str) -> str:
-    """A key's name: not empty, no spaces, no plus, no control characters."""
+    """A key's name: not empty, no spaces, no plus, no control characters, no half surrogate pairs (JSON can bring them in)."""
     if _SAYS and name.isascii() and name.isprintable() and " " not in name and "+" not in name and 1 <= len(name) <= 255:
         return name
-    if not 1 <= len(name) <= 255 or "+" in name or min(name) < "!" or (max(name) > "~" and any(c in name for c in _SPACES)):
+    odd = 1 <= len(name) <= 255 and max(name) > "~" and any(c in _SPACES or 0xD800 <= ord(c) < 0xE000 for c in name)
+    if odd or not 1 <= len(name) <= 255 or "+" in name or min(name) < "!":
         raise NoteError("not a key name: %s" % name[:80])
     return name
 
