@@ -3,8 +3,8 @@
 Rules (docs/evidence-format.md, sections 5 and 6):
 - A fragment may be uploaded when a cosigned checkpoint covers its line and its bytes are there; recordings that are marked go
   first, then the oldest.
-- That something was sent is remembered here only. Lost with the index it is sent again, and the server answers that it has it.
-  Where the server turns out not to have it (`unsent`), it waits again.
+- That something was sent is remembered here only, and may be forgotten with a power cut or the whole file: after a start and a
+  rebuild it is `uncertain`, until the server was asked. Where the server turns out not to have it (`unsent`), it waits again.
 - Nothing here decides that media may go: `held` gives `agent.core.retention` its figures.
 - Lines that come again with the same index take the place of the old ones and of all behind them.
 
@@ -53,6 +53,8 @@ class Index:
         self._journal, self._media, self._receipts = journal, media, receipts
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
+        self._uncertain: set[str] = set()
+        self._broken = ""
         self._opened()
 
     @classmethod
@@ -76,9 +78,11 @@ class Index:
         try:
             self._connect()
             self._check()
+            self._doubt()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise IndexFault(f"index {self.path.name}: another process has it open; one agent a state folder") from error
+            self._broken = "" if isinstance(error, _OfOthers) else str(error)
             self._rebuild()
 
     def _connect(self) -> None:
@@ -95,7 +99,7 @@ class Index:
             raise _unfit(answer)
         version, origin, size, tip = db.execute("SELECT version, origin, size, tip FROM state").fetchone() or (0, "", 0, b"")
         if version != schema.VERSION or origin != self._journal.origin or not self._fits(size, tip):
-            raise _unfit("of another version or journal")
+            raise _OfOthers("of another version or journal")
         self._catch_up(size)
 
     def _fits(self, size: int, tip: bytes) -> bool:
@@ -115,9 +119,16 @@ class Index:
             assert db is not None
             schema.create(db, self._journal.origin)
             self._catch_up(self._journal.oldest)
+            self._doubt()
         except (sqlite3.Error, OSError) as error:
             raise IndexFault(f"index {self.path.name}: can't be built: {error}; free space or check the card") from error
         self.rebuilt += 1
+
+    def _doubt(self) -> None:
+        """More may have been sent of what is here now than stands here."""
+        db = self._db
+        assert db is not None
+        self._uncertain = {name for (name,) in db.execute(queries.UNCERTAIN)}
 
     def _catch_up(self, first: int) -> None:
         lines: list[bytes] = []
@@ -153,7 +164,8 @@ class Index:
                 return work()
             except sqlite3.OperationalError as error:
                 raise IndexFault(f"index {self.path.name}: {error}; free space or check the card") from error
-            except sqlite3.DatabaseError:
+            except sqlite3.DatabaseError as error:
+                self._broken = str(error)
                 self._rebuild()
                 return work()
 
@@ -250,6 +262,19 @@ class Index:
         """Recordings that have ended and were sent whole, of which the ledger has not said that they are stored; the oldest first."""
         return [name for (name,) in self._rows(queries.UNPROVED)]
 
+    def uncertain(self, recording: str) -> bool:
+        """Whether the server may hold more of a recording than stands here; True once after each start and each rebuild."""
+        with self._lock:
+            found = recording in self._uncertain
+            self._uncertain.discard(recording)
+            return found
+
+    def broke(self) -> str:
+        """Why a file that SQLite can't read was built anew, said once; empty where that did not happen."""
+        with self._lock:
+            why, self._broken = self._broken, ""
+            return why
+
     def missing(self, limit: int = 1_000) -> list[Fragment]:
         """Cosigned fragments that were not sent and whose bytes are not there, and no gap says so: each needs one."""
         return self._waiting(limit, present=False)
@@ -308,6 +333,10 @@ class Index:
             for one in self.recordings()
             if not one.purged
         ]
+
+
+class _OfOthers(sqlite3.DatabaseError):
+    """The file is whole and says something else: of an older program, or of the journal before this one."""
 
 
 def _unfit(why: str) -> sqlite3.DatabaseError:

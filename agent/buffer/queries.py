@@ -25,6 +25,8 @@ WAITING_RECORDINGS = """SELECT name FROM recording WHERE purged = 0 AND EXISTS (
 WAITING = """SELECT line, recording, track, seq, offset, bytes, sha256, pts, duration FROM fragment
     WHERE recording = :recording AND sent = 0 AND gone = 0 AND line < (SELECT cosigned FROM state) ORDER BY line"""
 
+UNCERTAIN = "SELECT name FROM recording WHERE receipt = 0 AND purged = 0"
+
 BACKLOG = "SELECT count(*), coalesce(sum(bytes), 0) FROM fragment WHERE sent = 0 AND gone = 0"
 
 RECORDINGS = """SELECT name, start, stop, marked, count(line), coalesce(sum(bytes), 0),

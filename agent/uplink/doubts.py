@@ -3,6 +3,8 @@
 Rules:
 - A request that broke off may have brought some of its fragments (docs/evidence-format.md, section 5: what was checked counts). They
   are asked for before anything of that recording goes again, so that a bad line costs the fragment that it broke and no other.
+- A start, or an index that was built anew, may have forgotten what was sent: the server is asked once of each recording from before,
+  when its turn has come.
 - A recording that was sent whole and has no receipt after a while is asked for too: a server that was restored, or another that
   answered in its place, does not hold what ours once said it had. What is missing waits again. Each answer that changes
   nothing doubles the while, up to an hour.
@@ -13,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from agent.uplink.errors import NoAnswer
@@ -45,6 +47,12 @@ class Doubts:
     def broke(self, recording: str) -> None:
         """A request for it ended without an answer."""
         self._broken[recording] = None
+
+    def meet(self, recordings: Iterable[str]) -> bool:
+        """These are next: whether one of them must be asked about before."""
+        met = {one for one in recordings if self._waiting.uncertain(one)}
+        self._broken |= dict.fromkeys(sorted(met))
+        return bool(met)
 
     def settle(self) -> None:
         """Ask about what is in doubt now. NoAnswer: ask again later."""

@@ -104,6 +104,10 @@ class Waiting(Protocol):
         """Recordings that were sent whole and have no receipt."""
         ...
 
+    def uncertain(self, recording: str) -> bool:
+        """Whether more of a recording may have been sent than is remembered; says so once."""
+        ...
+
 
 ReadMedia = Callable[[Fragment], bytes]
 """A fragment's bytes from the disk; OSError where they can't be read."""

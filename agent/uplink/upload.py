@@ -5,7 +5,8 @@ Rules:
 - Success is 201 or 200 with the server's own JSON answer and nothing else; 409 means "not yet" for that track; 422 means that
   bytes and line differ; anything else (401, 403, 5xx, a redirect, a page of a proxy) is failure and waits, with jitter.
 - Each request without an answer halves the next ones, each success doubles them again: what a bad line costs stays small.
-- Before anything goes again of a recording whose request broke off, the server is asked what it has got of it (`doubts`).
+- Before anything goes again of a recording whose request broke off, or of one from before this start, the server is asked what it
+  has got of it (`doubts`).
 - Every fragment is hashed before it goes: damage on our own disk is found here, told to the journal, and not sent.
 - What the server refuses for good is told once and put aside for a while: it is never tried in a hot loop.
 - `Content-Digest` (RFC 9530) covers the request, so that damage on the way is found before anything is stored.
@@ -149,7 +150,10 @@ class Uploader:
             return ""
         if not open_network:
             return "waiting for " + ", ".join(self._settings.only_networks)
-        results = list(self._pool.map(self._send, groups[: self._settings.parallel]))
+        groups = groups[: self._settings.parallel]
+        if self._doubts.meet(group[0].recording for group in groups):
+            return "asking first"
+        results = list(self._pool.map(self._send, groups))
         for result in results:
             self._settle(result)
         if any(result.outcome == "failed" for result in results):

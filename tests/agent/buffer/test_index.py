@@ -172,6 +172,23 @@ def test_it_goes_on_where_it_was(buffered):
     assert names(buffered.index.pending(10)) == [(A, 2)]
 
 
+def test_after_a_start_or_a_rebuild_more_may_have_been_sent_than_stands_here(buffered):
+    buffered.record(A, 2)
+    buffered.record(B, 2)
+    buffered.index.receipt(B)
+    buffered.cosign()
+    assert not buffered.index.uncertain(A)
+    buffered.index.close()
+    buffered.index = buffered.open()
+    buffered.record(C, 1)
+    assert [buffered.index.uncertain(name) for name in (A, A, B, C)] == [True, False, False, False]
+    buffered.index._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    buffered.index._db.execute("PRAGMA cache_size = 0")
+    corrupt(buffered.path, "middle")
+    buffered.index.recordings()
+    assert [buffered.index.uncertain(name) for name in (A, C)] == [True, True]
+
+
 def test_it_catches_up_with_what_it_missed(buffered):
     buffered.record(A, 1)
     buffered.index.close()
@@ -212,6 +229,8 @@ def test_a_broken_index_is_built_again(buffered, kit, kind):
     assert buffered.index.rebuilt == 1
     assert kit.answers(buffered.index) == before
     assert buffered.path.with_name("buffer.sqlite.broken").exists() == (kind != "missing")
+    assert bool(buffered.index.broke()) == (kind != "missing")
+    assert buffered.index.broke() == ""
 
 
 def test_an_index_that_breaks_while_it_is_used_is_built_again(buffered, kit):
@@ -242,6 +261,7 @@ def test_an_index_of_another_journal_or_version_is_not_believed(buffered, kit):
         buffered.index.close()
         buffered.index = buffered.open()
         assert buffered.index.rebuilt == 1, sql
+        assert buffered.index.broke() == ""
         assert kit.answers(buffered.index) == before
 
 

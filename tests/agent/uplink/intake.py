@@ -43,6 +43,7 @@ class Disk:
         self.content: dict[Piece, bytes] = {}
         self.ends: dict[tuple[str, str], int] = {}
         self.stopped: list[str] = []
+        self.earlier: set[str] = set()
 
     def add(self, size: int, track: str = "front", recording: str = RECORDING) -> Piece:
         data = random.Random(len(self.content)).randbytes(size)
@@ -68,6 +69,11 @@ class Disk:
 
     def unproved(self) -> list[str]:
         return self.stopped
+
+    def uncertain(self, recording: str) -> bool:
+        found = recording in self.earlier
+        self.earlier.discard(recording)
+        return found
 
     def read(self, piece) -> bytes:
         return self.content[piece]

@@ -187,6 +187,24 @@ def test_nothing_goes_before_the_doubt_is_settled(bench, intake, answer):
     assert bench.uploader.step() == "sent 1"
 
 
+def test_what_was_sent_before_a_power_cut_is_asked_for_and_not_sent_again(bench, intake):
+    """The notes of what was sent went with the power, or with the index: the server knows."""
+    for _ in range(10):
+        bench.disk.add(100_000)
+    bench.disk.earlier, intake.held = {RECORDING}, {"front": [[0, 8]]}
+    bench.until_idle()
+    assert intake.asked == [RECORDING]
+    assert intake.requests == [(f"{path()}/800000", 200_000)]
+    assert not bench.disk.waiting
+
+
+def test_what_begins_after_the_start_is_not_asked_for(bench, intake):
+    bench.disk.add(100_000)
+    bench.disk.earlier = {"01HZY0000000000000000000CD"}
+    assert bench.uploader.step() == "sent 1"
+    assert intake.asked == []
+
+
 def test_a_catalogue_that_does_not_know_the_recording_yet_says_nothing(bench, intake):
     bench.disk.add(100_000)
     intake.break_after, intake.about = 10, [(404, "application/problem+json", b'{"type": "urn:zhilu:not-found"}')]
