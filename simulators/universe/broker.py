@@ -83,8 +83,9 @@ class Broker:
             self._tell()
 
     def start(self, *, empty: bool = False) -> None:
-        """It is there again, with what it knew, or with nothing."""
+        """It is there again, with what it knew, or with nothing: one that runs dies for that first."""
         if empty:
+            self.kill()
             self._sessions.clear()
             self._retained.clear()
         if not self.up:
