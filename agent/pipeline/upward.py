@@ -190,6 +190,7 @@ class Upward:
             "batch_bytes_twice": self._exchange.twice_bytes,
             "uploaded": self.uploader.sent_bytes,
             "upload_bytes": self.uploader.handed_bytes,
+            "upload_bytes_missed": self.uploader.missed_bytes,
             "connection_failures": self._link.failures,
             "upload_failures": self.uploader.failures,
         }

@@ -34,11 +34,11 @@ MAX_US = 3_600_000_000
 
 
 class Doubts:
-    """What is to be asked; `settle` asks. For one thread. `found_bytes` had arrived after all, `missed` fragments had not."""
+    """What is to be asked; `settle` asks. For one thread. `found_bytes` had arrived after all, `missed_bytes` had not."""
 
     def __init__(self, https: Https, device: str, waiting: Waiting, up_us: Callable[[], int], first_us: int = FIRST_US) -> None:
         self.found_bytes = 0
-        self.missed = 0
+        self.missed_bytes = 0
         self._https, self._device, self._waiting, self._up_us, self._first_us = https, device, waiting, up_us, first_us
         self._broken: dict[str, None] = {}
         self._next_us = 0
@@ -95,7 +95,7 @@ class Doubts:
             self._waiting.unsent(lost)
             log.error("the server does not hold what it had taken: sending again", extra={"recording": recording, "fragments": len(lost)})
         self.found_bytes += sum(one.bytes for one in arrived)
-        self.missed += len(lost)
+        self.missed_bytes += sum(one.bytes for one in lost)
 
 
 Held = dict[str, list[tuple[int, int]]]

@@ -121,6 +121,11 @@ class Uploader:
         self._bucket_lock = threading.Lock()
         self._stopping = threading.Event()
 
+    @property
+    def missed_bytes(self) -> int:
+        """What the server had taken, did not hold when it was asked, and gets again."""
+        return self._doubts.missed_bytes
+
     def hurry(self) -> None:
         """An order or a new network: try at once, whatever failed before."""
         self._not_before_us = 0

@@ -106,33 +106,42 @@ def _audited(folder: Path, keys: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Bytes of one agent's life. `signed`: of lines and media, each once; `twice`: of lines and media that went again.
+    """Bytes of one agent's life. `signed`: of lines and media, each once; `twice`: of lines and media that went again, as the agent counts.
 
-    `up` is all that its relays passed on to broker and server, TLS and headers and everything else included; `torn` what they took
-    and did not pass on.
+    The relays' own figures know nothing of what the bytes are: `taken` is all that they got from the agent, passed on or not, TLS,
+    headers and reports included, and `media_taken` the part of it that was meant for the server's HTTPS. What is left when
+    what had to go once is taken away (`over`, `media_over`) is a second upper bound of what went twice.
     """
 
     signed: int
     twice: int
-    up: int
-    torn: int
+    taken: int
+    media: int
+    media_taken: int
+
+    def __add__(self, other: Wire) -> Wire:
+        """Of both together."""
+        return Wire(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
     @property
-    def twice_percent(self) -> float:
-        """Of what was signed."""
-        return 100 * self.twice / self.signed if self.signed else 0.0
+    def over(self) -> int:
+        """Everything beyond lines and media, each once."""
+        return self.taken - self.signed
 
     @property
-    def over_percent(self) -> float:
-        """All that went over the wire beyond what was signed, TLS, headers and reports included."""
-        return 100 * (self.up - self.signed) / self.signed if self.signed else 0.0
+    def media_over(self) -> int:
+        """Everything to the server beyond media, each byte once."""
+        return self.media_taken - self.media
+
+
+NOTHING = Wire(0, 0, 0, 0, 0)
 
 
 def wire(unit: Unit, counts: Mapping[str, int]) -> Wire:
     """What an agent that was never restarted says of itself (`health`, `counts`), and its relays of it."""
     lines = _own_lines(unit.folder / "journal" / str(unit.n))
     media = sum(json.loads(line)["bytes"] for line in lines if b'"kind":"fragment"' in line)
-    twice = counts["batch_bytes_twice"] + max(counts["upload_bytes"] - counts["uploaded"], 0)
-    relays = unit.host.network.relays.values()
-    up, torn = sum(one.counts.up_bytes for one in relays), sum(one.counts.lost_up_bytes for one in relays)
-    return Wire(media + sum(len(line) + 1 for line in lines), twice, up, torn)
+    unanswered = max(counts["upload_bytes"] - counts["uploaded"], 0)
+    twice = counts["batch_bytes_twice"] + unanswered + counts["upload_bytes_missed"]
+    taken = {name: relay.counts.up_bytes + relay.counts.lost_up_bytes for name, relay in unit.host.network.relays.items()}
+    return Wire(media + sum(len(line) + 1 for line in lines), twice, sum(taken.values()), media, taken["server"])

@@ -228,6 +228,7 @@ def test_what_the_server_has_lost_goes_again(bench, intake):
     assert intake.requests[-1] == (f"{path()}/2000", 2_000)
     assert not bench.disk.waiting
     assert len(pieces) == 5
+    assert bench.uploader.missed_bytes == 2_000, "they went twice, and that is counted"
 
 
 def test_a_recording_that_is_whole_at_the_server_is_asked_for_less_and_less(bench, intake):
