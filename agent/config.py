@@ -92,7 +92,7 @@ class CaptureSection(Section):
     post_event_s: int = Field(0, ge=0, le=60)
     fragment_ms: int = Field(1_000, ge=500, le=4_000)
     silent_after_s: int = Field(10, ge=0, le=3_600)
-    silent_spread: int = Field(0, ge=0, le=1_000)
+    silent_spread_steps: int = Field(0, ge=0, le=1_000)
 
 
 class OverlaySection(Section):

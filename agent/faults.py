@@ -5,6 +5,8 @@ Rules:
   where the recorder is discreet. The lamp goes to `alarm`; while a recording runs it goes on saying so.
 - Under one place stands one sentence at a time, the newest. It stands until its reason is over; one that `passes` is over by
   itself, a minute after it happened, and a fault that comes again meanwhile is not felt again.
+- A `mild` one is felt and stands on the screen, and the lamp stays `ready`: a receiver without a sky is an everyday thing, and a
+  lamp that says `alarm` in every house teaches people to look away.
 - What is lost is never said here alone: the journal has the line that stands in the table, and a `gap` for media.
 
 docs/faults.md says the same to officers and administrators.
@@ -25,6 +27,7 @@ class Fault:
     says: str
     line: str
     passes: bool = False
+    mild: bool = False
 
 
 # the most serious first: in this order they stand on the screen and in `status`
@@ -41,6 +44,10 @@ FAULTS: dict[str, Fault] = {
     "microphone-missing": Fault("microphone", "no microphone", ""),
     "microphone-lost": Fault("microphone", "microphone lost", "camera microphone-lost"),
     "microphone-silent": Fault("microphone", "microphone silent", "camera microphone-silent"),
+    "media-dropped": Fault("media", "pictures or sound are being lost", "camera media-dropped"),
+    # the clock
+    "clock-wrong": Fault("clock", "clock {how}", "clock"),
+    "clock-jumped": Fault("clock-jumped", "the clock jumped", "clock", passes=True),
     # the journal
     "journal-tampered": Fault("tamper", "journal: {event}", "tamper {event}"),
     "journal-contradicts": Fault("journal", "the server's copy of the journal excludes ours", ""),
@@ -55,12 +62,13 @@ FAULTS: dict[str, Fault] = {
     "server-refuses": Fault("server", "the server refuses media of {recording}", "storage refused"),
     # what was recorded
     "media-damaged": Fault("storage", "media damaged: {recording} {track}", "storage damaged"),
-    "media-dropped": Fault("media", "pictures or sound were left out", "camera media-dropped", passes=True),
     "ring-short": Fault("ring-short", "the seconds before the press are short of memory", "camera ring-short", passes=True),
     "still-failed": Fault("still-failed", "no still was taken", "camera still-failed", passes=True),
     "encoder-fault": Fault("encoder-fault", "the encoder failed", "camera encoder-fault", passes=True),
     # the other roles of the board
     "locator-missing": Fault("locator", "no locator", ""),
+    "locator-lost": Fault("locator", "no position", "camera locator-lost", mild=True),
+    "locator-doubt": Fault("locator", "position doubtful", "camera locator-doubt", mild=True),
     "climate-missing": Fault("climate", "no climate", ""),
     "scanner-missing": Fault("scanner", "no scanner", ""),
     "button-missing": Fault("button", "no button", ""),

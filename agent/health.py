@@ -90,7 +90,7 @@ class Reports:
     def status(self) -> dict[str, Any]:
         """Retained: whether it is there and what it does."""
         recording = self._sources.recording()
-        state = "recording" if recording else "alarm" if self._sources.state.alarms else "ready"
+        state = "recording" if recording else "alarm" if self._sources.state.grave else "ready"
         alarms = list(self._sources.state.alarms)
         return {"online": True, "since": self._since, "software": software(), "state": state, "recording": recording, "alarms": alarms}
 

@@ -96,6 +96,10 @@ class Clerk:
         """Put something on record, soon."""
         self._tray.put(entry)
 
+    def alarm(self, event: str, detail: str) -> None:
+        """Something that looks, listens or receives failed, or is well again: a `camera` line, and then a signal."""
+        self._tray.put(Alarm(event, detail))
+
     def written(self, write: Callable[[Scribe], object], within_s: float) -> bool:
         """Have something written by itself and wait until it is, or was refused; False where that takes too long."""
         done = self._tray.event()
@@ -237,7 +241,7 @@ class Clerk:
             self._failed = {"error": errno.errorcode.get(error.errno, str(error.errno)), "since": self._rules.up_us() // MS, "entries": 0}
         self._failed["entries"] = int(self._failed["entries"]) + len(things)
         for thing in things:
-            if isinstance(thing, Entry):
+            if isinstance(thing, Entry | Alarm):
                 self._again.append(thing)
             else:
                 self._losses.add(thing, on_record=self._on_record)

@@ -1,8 +1,8 @@
 """Which line is due when, beside the media: clock, beacon, position, power, storage. Rules without clock, disk or device.
 
 Rules (docs/evidence-format.md, section 2):
-- `clock`: when its source changes, when wall time stepped against the monotonic clock, every 10 minutes while recording,
-  else hourly.
+- `clock`: when its source changes, when wall time stepped against the monotonic clock, when what the source says of it changed by
+  as much (a quartz that drifts takes `up` with it), every 10 minutes while recording, else hourly.
 - `beacon`: just before each `start`, and hourly when there is a newer one.
 - `fix`: once a second while recording, when it changed.
 - `power` and `storage`: when a state changes that bears on the evidence, not with every per cent.
@@ -18,6 +18,12 @@ from typing import Literal
 from hal.contracts import ClockReading, Fix, PowerReading
 
 S = 1_000
+
+UNVOUCHED = ("none", "rtc")
+"""Sources that are our own quartz and nobody besides."""
+
+TRUST_MS = 1_000
+"""As for the time in the picture (capture.overlay)."""
 
 BatteryState = Literal["unknown", "charging", "good", "low", "critical"]
 SpaceState = Literal["good", "low", "full", "unwritable"]
@@ -36,7 +42,7 @@ class ClockNote:
 
 @dataclass(frozen=True, slots=True)
 class ClockRule:
-    """How often a `clock` line is due, and from which step on."""
+    """How often a `clock` line is due, and from which step or drift on."""
 
     recording_s: int = 600
     idle_s: int = 3_600
@@ -49,13 +55,15 @@ def clock_due(last: ClockNote | None, reading: ClockReading, at_ms: int, up_ms: 
         return True
     if abs((at_ms - up_ms) - last.base_ms) >= rule.step_ms:
         return True
+    if abs(reading.offset_ms - last.reading.offset_ms) >= max(rule.step_ms, reading.error_ms, last.reading.error_ms):
+        return True
     every_s = rule.recording_s if recording else rule.idle_s
     return up_ms - last.up_ms >= every_s * S
 
 
 def trusted(reading: ClockReading) -> bool:
-    """Whether the time may be shown without a `*`: somebody other than our own quartz said it."""
-    return reading.source not in {"none", "rtc"}
+    """Whether the time may be shown without a `*`: somebody other than our own quartz vouches for the second that is shown."""
+    return reading.source not in UNVOUCHED and abs(reading.offset_ms) + reading.error_ms <= TRUST_MS
 
 
 def beacon_due(written: str | None, known: str | None, since_ms: int, every_s: int, *, starting: bool) -> bool:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from agent.core.errors import SessionError
 from agent.journal.errors import Storage
-from agent.pipeline.due import ClockNote, ClockRule, SpaceState, battery_state, beacon_due, clock_due, space_state, trusted
+from agent.pipeline.due import UNVOUCHED, ClockNote, ClockRule, SpaceState, battery_state, beacon_due, clock_due, space_state, trusted
 from agent.pipeline.signals import Glance, signal
+from agent.pipeline.timekeeping import Timekeeper, moment, reference
 from agent.pipeline.tray import Entry
 from hal.contracts import ClockReading, PowerReading, Signal
 from hal.errors import HalError
@@ -39,11 +40,15 @@ MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What others know and the screen shows: bytes that wait, whether the broker is there, free bytes of the disk."""
+    """What others know and the screen shows: bytes that wait, whether the broker is there, free bytes of the disk.
+
+    `past_ms` is a wall time that is certainly over: the newest cosignature's.
+    """
 
     waiting_bytes: Callable[[], int]
     online: Callable[[], bool]
     free_bytes: Callable[[], int]
+    past_ms: Callable[[], int] = lambda: 0
 
 
 class Duty:
@@ -54,6 +59,7 @@ class Duty:
         self._figures = figures
         duty = settings.duty
         self._rule = ClockRule(duty.clock_recording_s, duty.clock_idle_s, duty.clock_step_ms)
+        self._keeper = Timekeeper(duty.clock_wrong_ms, duty.clock_step_ms)
         self._note: ClockNote | None = None
         self._beacon_ms = 0
         self._next_us = 0
@@ -89,7 +95,10 @@ class Duty:
         except HalError as error:
             log.warning("clock does not say how right it is", extra={"why": str(error)})
             reading = ClockReading("none", 0, 0)
-        at_ms, up_ms = clock.wall_ms(), clock.up_us() // MS
+        now, past_ms = moment(clock), self._figures.past_ms()
+        at_ms, up_ms = now.at_ms, now.up_us // MS
+        reading = reference(reading, now, self._clerk.newest_fix, past_ms)
+        self._tell_clock(self._keeper.look(now, reading, past_ms), reading)
         state = self._state
         state.clock_source, state.clock_error_ms, state.clock_trusted = reading.source, reading.error_ms, trusted(reading)
         if not clock_due(self._note, reading, at_ms, up_ms, self._rule, recording=self._clerk.running is not None):
@@ -97,6 +106,18 @@ class Duty:
         self._note = ClockNote(reading, at_ms - up_ms, up_ms)
         self._clerk.post(Entry(lambda scribe: scribe.clock(reading)))
         return True
+
+    def _tell_clock(self, how: str, reading: ClockReading) -> None:
+        """An alarm while the clock is wrong, a passing one where it jumped and nobody vouches for what it shows."""
+        state = self._state
+        if how:
+            state.alarm("clock-wrong", how=how)
+        else:
+            state.clear("clock")
+        if reading.source not in UNVOUCHED:
+            state.clear("clock-jumped")
+        elif self._keeper.jumped and not how:
+            state.alarm("clock-jumped")
 
     def _look_at_beacon(self) -> bool:
         clerk, now_ms = self._clerk, self._board.clock.up_us() // MS
@@ -181,6 +202,7 @@ class Duty:
             clock_trusted=state.clock_trusted,
             online=self._figures.online(),
             alarms=state.alarms,
+            grave=state.grave,
             discreet=self._settings.indicator.discreet,
         )
 

@@ -1,6 +1,7 @@
 """The officer's hand and the receiver's position: two readers that pass on what a device says.
 
-A device that fails is read again after a wait with jitter (`core.backoff`); it never ends anything.
+A device that fails is read again after a wait with jitter (`core.backoff`); it never ends anything. Whether a position can be true is
+`whereabouts`' question; what it says of it goes on record and is signalled, and the position stays what the receiver said.
 """
 
 from __future__ import annotations
@@ -8,16 +9,19 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agent.core.backoff import Backoff
+from agent.pipeline.timekeeping import moment, time_off_ms
 from hal.errors import HalError, SignalLost
 
 if TYPE_CHECKING:
     from agent.capture.recorder import Recorder
     from agent.pipeline.clerk import Clerk
     from agent.pipeline.state import State
-    from hal.contracts import Button, Locator
+    from agent.pipeline.whereabouts import Whereabouts
+    from hal.contracts import Button, Clock, Fix, Locator
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +61,13 @@ class Buttons:
 
 
 class Position:
-    """Fixes to the clerk, who writes them while something is recorded."""
+    """Fixes to the clerk, who writes them while something is recorded. `past_ms`: a wall time that is certainly over."""
 
-    def __init__(self, locator: Locator | None, clerk: Clerk, state: State) -> None:
+    def __init__(
+        self, locator: Locator | None, clerk: Clerk, state: State, watch: Whereabouts, clock: Clock, past_ms: Callable[[], int]
+    ) -> None:
         self._locator, self._clerk, self._state = locator, clerk, state
+        self._watch, self._clock, self._past_ms = watch, clock, past_ms
         self._backoff = Backoff(RETRY_FIRST_MS, RETRY_MAX_MS)
         self._pause = threading.Event()
         self._started = False
@@ -77,15 +84,35 @@ class Position:
             fix = self._locator.read(READ_S)
         except SignalLost:
             self._state.position = False
-            return ""
+            return self._nothing()
         except HalError as error:
             self._state.position = False
             self._started = False
             log.warning("position failed", extra={"why": str(error)})
+            self._nothing()
             self._pause.wait(self._backoff.next(random.random()) / 1_000)  # noqa: S311 — jitter, no secret
             return "failed"
         self._backoff.reset()
-        if fix is not None:
-            self._state.position = True
-            self._clerk.seen(fix)
-        return ""
+        if fix is None:
+            return self._nothing()
+        self._state.position = True
+        self._clerk.seen(fix)
+        return self._say(self._watch.seen(fix, self._time_off_ms(fix)))
+
+    def _nothing(self) -> str:
+        told = self._watch.idle(self._clock.up_us())
+        if self._watch.lost:
+            self._state.position = False
+        return self._say(told)
+
+    def _say(self, told: list[tuple[str, str]]) -> str:
+        for event, detail in told:
+            self._clerk.alarm(event, detail)
+        return ", ".join(event for event, _ in told)
+
+    def _time_off_ms(self, fix: Fix) -> int | None:
+        try:
+            reading = self._clock.reading()
+        except HalError:
+            return None
+        return time_off_ms(fix, reading, moment(self._clock), self._past_ms())

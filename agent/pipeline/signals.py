@@ -23,7 +23,10 @@ PATTERNS = {"start": "long", "stop": "long-long", "mark": "short", "alarm": "sho
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """Everything that is shown. `alarms` are sentences, the most serious first; None where a thing can't be measured."""
+    """Everything that is shown; None where a thing can't be measured.
+
+    `alarms` are sentences, the most serious first; `grave`: one of them at least is for the lamp.
+    """
 
     enrolled: bool = True
     recording: bool = False
@@ -36,6 +39,7 @@ class Glance:
     clock_trusted: bool = True
     online: bool = False
     alarms: tuple[str, ...] = ()
+    grave: bool = True
     discreet: bool = False
 
 
@@ -52,14 +56,14 @@ def lamp(now: Glance) -> str:
         return "unenrolled"
     if now.recording:
         return "recording"
-    return "alarm" if now.alarms else "ready"
+    return "alarm" if now.alarms and now.grave else "ready"
 
 
 def screen(now: Glance) -> tuple[str, ...]:
     """Lines of a small display."""
     if not now.enrolled:
         return ("NOT ENROLLED", "no recording")
-    first = f"REC {clock_face(now.elapsed_s)}" if now.recording else "READY" if not now.alarms else "ALARM"
+    first = f"REC {clock_face(now.elapsed_s)}" if now.recording else "ALARM" if now.alarms and now.grave else "READY"
     lines = [first, f"{now.clock}{'' if now.clock_trusted else ' *'}".strip()]
     if now.battery_percent is not None:
         lines.append(f"battery {now.battery_percent} %{' +' if now.charging else ''}")

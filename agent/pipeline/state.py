@@ -73,6 +73,13 @@ class State:
             standing = self._standing(now_us)
         return tuple(standing[place].sentence for place in sorted(standing, key=ORDER.index))
 
+    @property
+    def grave(self) -> bool:
+        """Whether one of them is for the lamp as well."""
+        now_us = self.up_us()
+        with self._lock:
+            return any(not FAULTS[one.fault].mild for one in self._standing(now_us).values())
+
     def _standing(self, now_us: int) -> dict[str, Alarm]:
         return {place: one for place, one in self._alarms.items() if one.until_us is None or now_us < one.until_us}
 

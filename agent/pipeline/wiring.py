@@ -30,6 +30,7 @@ from agent.pipeline.purger import Purger
 from agent.pipeline.state import State
 from agent.pipeline.tray import Entry
 from agent.pipeline.upward import Upward
+from agent.pipeline.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
     from agent.capture.recorder import Recorder
@@ -61,8 +62,9 @@ class Pipeline:
         self.upward = Upward(settings, self.evidence, self.clerk, self.orders, self.state, self._reports(), around, machine)
         self._wake = self.upward.wake
         self.buttons = Buttons(board.button, self.recorder, self.state)
-        self.position = Position(board.locator, self.clerk, self.state)
-        figures = Figures(self._waiting_bytes, lambda: self.upward.online, self.evidence.media.free_bytes)
+        watch = Whereabouts(settings.duty.position_lost_s * 1_000_000, settings.duty.position_max_kmh, board.clock.up_us())
+        self.position = Position(board.locator, self.clerk, self.state, watch, board.clock, self._past_ms)
+        figures = Figures(self._waiting_bytes, lambda: self.upward.online, self.evidence.media.free_bytes, self._past_ms)
         self.duty = Duty(board, settings, self.clerk, self.recorder, self.state, figures)
         self.purger = Purger(
             self.clerk,
@@ -89,6 +91,8 @@ class Pipeline:
             pre_event_s=chosen.pre_event_s,
             post_event_s=chosen.post_event_s,
             fragment_ms=chosen.fragment_ms,
+            silent_after_s=chosen.silent_after_s,
+            silent_spread=chosen.silent_spread_steps,
             start_by=buttons.start,
             stop_by=buttons.stop,
             mark_by=buttons.mark,
@@ -136,6 +140,10 @@ class Pipeline:
 
     def _waiting_bytes(self) -> int:
         return self.evidence.index.backlog().bytes
+
+    def _past_ms(self) -> int:
+        """A wall time that is certainly over."""
+        return self.upward.witness_s * 1_000
 
     # ----------------------------------------------------------------- what happens
 

@@ -126,7 +126,7 @@ def test_any_text_is_taken_or_refused_and_never_a_traceback(text, heading):
 
 
 def test_every_key_with_a_figure_has_its_unit():
-    units = ("_s", "_ms", "_bytes", "_bytes_per_s", "_days", "_percent", "_minutes")
+    units = ("_s", "_ms", "_bytes", "_bytes_per_s", "_days", "_percent", "_minutes", "_steps", "_kmh")
     counts = {"port", "batches_in_flight", "upload_parallel"}
     for name, section in config.Settings.model_fields.items():
         fields = getattr(section.annotation, "model_fields", {})

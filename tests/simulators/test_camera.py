@@ -246,11 +246,10 @@ def test_a_copy_goes_on_with_a_key_frame_after_a_loss(clock, encoded):
 @pytest.mark.parametrize("kind", ["pattern", "copy"])
 def test_an_encoder_slower_than_real_time_loses_frames_that_are_counted_as_its_own(kind, clock, tmp_path):
     script = [{"at": 0, "to": "camera", "do": "slow", "ms": 100}, {"at": 20, "to": "camera", "do": "slow", "ms": 0}]
+    clip = media.encoded(media.clip("bikes"), tmp_path, (320, 180), 25, 400, 10)
+    camera: PatternCamera | CopyCamera = CopyCamera(clock=clock, path=str(clip), script=script)
     if kind == "pattern":
         camera = PatternCamera(clock=clock, script=script)
-    else:
-        clip = media.encoded(media.clip("bikes"), tmp_path, (320, 180), 25, 400, 10)
-        camera = CopyCamera(clock=clock, path=str(clip), script=script)
     camera.start(None)
     packets = read(camera, 400)
     lost = [packet for packet in packets if packet.dropped]

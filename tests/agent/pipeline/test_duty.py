@@ -13,8 +13,9 @@ from agent.journal.errors import DiskFault
 from agent.pipeline.duty import Duty, Figures
 from agent.pipeline.state import State
 from hal.board import Board
-from hal.contracts import ClockReading, PowerReading
+from hal.contracts import ClockReading, Fix, PowerReading
 from hal.errors import DeviceFault
+from simulators.pace import ManualClock
 
 GIB = 1 << 30
 SETTINGS = b"""
@@ -229,3 +230,82 @@ def test_a_broken_lamp_ends_nothing(room):
     assert room.lamp.shown[-1].lamp == "alarm"
     room.duty.dark()
     assert room.lamp.shown[-1].lamp == "off"
+
+
+# --------------------------------------------------------------------------- a clock that is wrong
+
+
+class Wrong(ManualClock):
+    """A wall clock that a test sets; nobody vouches for it but `answer`."""
+
+    by_ms = 0
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + self.by_ms
+
+
+@pytest.fixture
+def wrong(bench) -> Room:
+    bench.clock = Wrong()
+    one = Room(bench)
+    one.turn()
+    return one
+
+
+def test_a_clock_that_is_wrong_by_its_source_is_an_alarm_until_it_is_right(wrong, bench):
+    bench.clock.by_ms, bench.clock.answer = -3_700_000, ClockReading("ntp", -3_700_000, 5)
+    assert wrong.turn() == ["clock"]
+    assert wrong.state.alarms == ("clock behind by more than an hour",)
+    assert not wrong.state.clock_trusted
+    assert wrong.lamp.shown[-1].vibration == "short-short-short"
+    for _ in range(5):
+        bench.clock.by_ms += 1
+        bench.clock.answer = ClockReading("ntp", bench.clock.by_ms, 5)
+        assert wrong.turn() == []
+    assert wrong.state.next_happening() == ""
+    bench.clock.by_ms, bench.clock.answer = 0, ClockReading("ntp", 0, 5)
+    assert wrong.turn() == ["clock"]
+    assert wrong.state.alarms == ()
+
+
+def test_a_clock_that_jumps_and_nobody_vouches_for_is_an_alarm_for_a_minute(wrong, bench):
+    bench.clock.answer = ClockReading("none", 0, 0)
+    assert wrong.turn() == ["clock"]
+    assert wrong.state.alarms == ()
+    wrong.state.up_us = bench.clock.up_us
+    bench.clock.by_ms += 86_400_000
+    assert wrong.turn() == ["clock"]
+    assert wrong.state.alarms == ("the clock jumped",)
+    wrong.turn(61)
+    assert wrong.state.alarms == ()
+
+
+def test_a_receiver_s_time_finds_out_a_clock_that_nobody_vouches_for(wrong, bench):
+    bench.clock.answer = ClockReading("none", 0, 0)
+    wrong.turn()
+    true_ms = bench.clock.wall_ms() + 7_200_000
+    bench.clerk.seen(Fix(bench.clock.up_us(), 1, 2, time_ms=true_ms))
+    assert wrong.turn() == ["clock"]
+    line = bench.lines("clock")[-1]
+    assert (line["source"], line["offset"], line["error"]) == ("gnss", -7_200_000, 1_000)
+    assert wrong.state.alarms == ("clock behind by more than an hour",)
+    wrong.turn(3_700)
+    assert bench.lines("clock")[-1]["source"] == "none"  # an hour without a word
+
+
+def test_a_clock_that_shows_what_is_over_is_wrong_without_any_source(wrong, bench):
+    bench.clock.answer = ClockReading("none", 0, 0)
+    bench.clock.by_ms = -bench.clock.wall_ms()
+    wrong.turn()
+    assert wrong.state.alarms == ("clock behind by more than a year",)
+
+
+def test_a_mild_fault_is_felt_and_read_and_the_lamp_stays_ready(room):
+    room.state.alarm("locator-lost")
+    room.turn()
+    shown = room.lamp.shown[-1]
+    assert (shown.lamp, shown.screen[0], shown.screen[-1]) == ("ready", "READY", "! no position")
+    assert "short-short-short" in [one.vibration for one in room.lamp.shown]
+    room.state.alarm("camera-lost")
+    room.turn()
+    assert room.lamp.shown[-1].lamp == "alarm"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from agent.pipeline.hands import Buttons, Position
 from agent.pipeline.state import State
-from hal.contracts import Edge
+from agent.pipeline.whereabouts import Whereabouts
+from hal.contracts import ClockReading, Edge
 from hal.errors import DeviceFault, SignalLost
 
 
@@ -84,8 +86,12 @@ def test_broken_buttons_are_read_again(state):
     assert [buttons.step(), buttons.step()] == ["failed", "record down"]
 
 
+def position_of(device: Device, bench, state: State) -> Position:
+    return Position(cast("Any", device), bench.clerk, state, Whereabouts(30_000_000, 500, bench.clock.up_us()), bench.clock, lambda: 0)
+
+
 def test_positions_reach_the_clerk(bench, state, make_fix):
-    position = Position(Device(make_fix(7)), bench.clerk, state)
+    position = position_of(Device(make_fix(7)), bench, state)
     position.step()
     assert bench.clerk.newest_fix.lat == 7
     assert state.position
@@ -93,10 +99,34 @@ def test_positions_reach_the_clerk(bench, state, make_fix):
 
 def test_a_lost_sky_is_no_fault_and_a_fault_starts_the_receiver_again(bench, state, make_fix):
     device = Device(make_fix(7), SignalLost("no satellites"), DeviceFault("locator: cut off"), make_fix(8))
-    position = Position(device, bench.clerk, state)
+    position = position_of(device, bench, state)
     position.step()
     position.step()
     assert not state.position
     assert position.step() == "failed"
     position.step()
     assert (device.starts, bench.clerk.newest_fix.lat, state.position) == (2, 8, True)
+
+
+def test_a_receiver_that_says_nothing_any_more_is_lost_on_record_and_in_status(bench, state, make_fix):
+    device = Device(make_fix(7))
+    position = position_of(device, bench, state)
+    position.step()
+    bench.clock.advance(31)
+    assert position.step() == "locator-lost"
+    assert not state.position
+    bench.write()
+    assert [line["event"] for line in bench.lines("camera")] == ["locator-lost"]
+    assert ("alarm", "locator-lost") in bench.happened
+    device.gives.append(make_fix(7))
+    assert position.step() == "locator-back"
+    assert state.position
+
+
+def test_a_receiver_whose_time_is_over_is_doubted_and_its_place_still_goes_to_the_clerk(bench, state, make_fix):
+    bench.clock.answer = ClockReading("none", 0, 0)
+    fix = replace(make_fix(7), time_ms=1_000_000_000_000)
+    watch = Whereabouts(30_000_000, 500, 0)
+    position = Position(cast("Any", Device(fix)), bench.clerk, state, watch, bench.clock, lambda: 1_800_000_000_000)
+    assert position.step() == "locator-doubt"
+    assert bench.clerk.newest_fix == fix

@@ -11,9 +11,11 @@ from agent.capture.events import ALARMS
 from agent.core import kinds
 from agent.faults import FAULTS, ORDER, PASSES_AFTER_US
 from agent.journal import recovery
+from agent.pipeline import whereabouts
 from agent.pipeline.state import State
 from hal.board import ROLES
 
+EVENTS = (*ALARMS, *whereabouts.EVENTS)
 AGENT = Path(__file__).parents[3] / "agent"
 
 
@@ -100,7 +102,7 @@ def test_every_alarm_of_the_code_is_in_the_table_and_every_one_of_the_table_in_t
     code = "\n".join(path.read_text() for path in AGENT.rglob("*.py"))
     literal = set(re.findall(r"""\.alarm\("([a-z-]+)\"""", code))
     made = {f"battery-{state}" for state in ("low", "critical", "unknown")} | {f"disk-{state}" for state in ("low", "full", "unwritable")}
-    made |= {f"{role}-missing" for role in ROLES if role != "clock"} | {event for event in ALARMS if not event.endswith("-back")}
+    made |= {f"{role}-missing" for role in ROLES if role != "clock"} | {event for event in EVENTS if not event.endswith("-back")}
     assert literal | made == set(FAULTS)
 
 
@@ -110,4 +112,4 @@ def test_every_line_of_the_table_is_of_a_known_kind():
 
 
 def test_a_place_that_ends_with_its_device_is_a_place_of_the_table():
-    assert {event.removesuffix("-back") for event in ALARMS if event.endswith("-back")} <= set(ORDER)
+    assert {event.removesuffix("-back") for event in EVENTS if event.endswith("-back")} <= set(ORDER)
