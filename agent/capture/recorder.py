@@ -5,6 +5,7 @@ Rules:
 - A start emits `RecordingStarted` at once, then the ring's fragments, then the live ones. A stop ends the recording at its own moment:
   the media of before it that are still in the encoders are waited for, `drain` at most.
 - An event that could not be delivered is delivered again, before any later one; `emit` is called by one thread at a time.
+- What is there at once is delivered within `together`: a start with all that was filmed before it.
 - Camera and microphone fail without ending a recording.
 
 Locks: `_lock` guards the state and is held briefly; `_delivery` is held while `emit` works, so that a slow disk delays events and nobody
@@ -17,6 +18,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from threading import Event as ThreadEvent
 from threading import RLock, Thread
 
@@ -68,13 +70,16 @@ class Recorder:
         emit: Callable[[Event], None],
         label: OverlayText | None,
         random: Callable[[int], bytes] = os.urandom,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         if camera is None and microphone is None:
             raise CaptureError("recorder: expected a camera or a microphone, got neither; name one in the settings' board section")
         self._camera, self._clock, self._settings, self._emit, self._random = camera, clock, settings, emit, random
         self._overlay = Overlay(label, clock) if label is not None else None
+        self._together = together
         self._lock, self._delivery = RLock(), RLock()
         self._outbox: deque[Event] = deque()
+        self._out: deque[Event] | list[Event] = self._outbox
         self._delivering = False
         self._retry_us = 0
         self._session = Session()
@@ -282,11 +287,15 @@ class Recorder:
         ring = self._intake.ring
         pictures, sounds = ring.pictures, ring.sounds
         epoch_us = min(self._epoch(pictures, sounds, now_us), now_us)
-        recording = Recording(name, epoch_us, now_us, self._settings, self._outbox.append)
-        self._outbox.append(RecordingStarted(name, trigger, epoch_us, now_us, continues))
-        self._outbox.extend(self._intake.standing())
+        recording = Recording(name, epoch_us, now_us, self._settings, self._tell)
+        self._out = [RecordingStarted(name, trigger, epoch_us, now_us, continues), *self._intake.standing()]
         self._recording, self._stop_trigger, self._stills = recording, "", 0
         self._record(Brought([*ring.holes, *pictures, *sounds]))
+        self._outbox.extend(self._out)  # at once: another thread may be delivering, and would deliver the start alone
+        self._out = self._outbox
+
+    def _tell(self, event: Event) -> None:
+        self._out.append(event)
 
     def _epoch(self, pictures: list[Picture], sounds: list[Sound], now_us: int) -> int:
         """The oldest sample; the instant of sound before the first picture is left to the ring, so that the first track has both."""
@@ -332,13 +341,14 @@ class Recorder:
         if not self._delivery.acquire(blocking=wait):
             return
         try:
-            if self._delivering or self._clock.up_us() < self._retry_us:
+            if self._delivering or not self._outbox or self._clock.up_us() < self._retry_us:
                 return
             self._delivering = True
             try:
-                while self._outbox:
-                    self._emit(self._outbox[0])
-                    self._outbox.popleft()
+                with self._together():
+                    while self._outbox:
+                        self._emit(self._outbox[0])
+                        self._outbox.popleft()
             except Exception:  # noqa: BLE001 - the consumer's errors are not ours to judge; nothing may be lost by them
                 _log.exception("capture: an event could not be delivered; it will be again")
                 self.faults += 1

@@ -60,7 +60,7 @@ class Machine:
 
     def recorder(self, board: Board, settings: CaptureSettings, tray: Tray, label: OverlayText | None) -> Recorder:
         """A recorder that runs; CaptureError where there is neither camera nor microphone."""
-        recorder = Recorder(board.camera, board.microphone, board.clock, settings, tray.put_when_room, label)
+        recorder = Recorder(board.camera, board.microphone, board.clock, settings, tray.put_when_room, label, together=tray.together)
         recorder.run_in_threads()
         return recorder
 

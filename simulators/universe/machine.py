@@ -76,6 +76,7 @@ class VirtualTray(Tray):
         self.put(thing)
 
     def take(self, timeout_s: float) -> list[Thing]:
+        self.done()
         if not len(self):
             self._bell.clear()
             self._bell.wait(timeout_s)

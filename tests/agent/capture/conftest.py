@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -133,9 +134,11 @@ class World:
         self._frame, self._chunk, self._drops = 0, 0, 0
         self.recorder = self.make()
 
-    def make(self, emit: Callable[[Event], None] | None = None) -> Recorder:
+    def make(
+        self, emit: Callable[[Event], None] | None = None, together: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Recorder:
         camera, microphone = (NoDevice() if there else None for there in (self.camera, self.microphone))
-        recorder = Recorder(camera, microphone, self.clock, self.settings, emit or self.events.append, None)  # type: ignore[arg-type]
+        recorder = Recorder(camera, microphone, self.clock, self.settings, emit or self.events.append, None, together=together)  # type: ignore[arg-type]
         if self.camera:
             recorder.inlet.notice(Began(self.video_format()))
         if self.microphone:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 from agent.capture.errors import CaptureError
@@ -143,6 +145,53 @@ def test_an_event_that_was_refused_comes_again_first(make_world):
     assert [type(event) for event in taken[:3]] == [RecordingStarted, TrackBegun, FragmentMade]
     seqs = [event.seq for event in taken if isinstance(event, FragmentMade)]
     assert seqs == list(range(len(seqs)))
+
+
+def test_a_start_comes_together_with_all_that_was_filmed_before_it(make_world):
+    """Else a power cut in between costs the seconds before the press of a recording that somebody has been told of."""
+    world = make_world()
+    deliveries: list[list[Event]] = []
+
+    @contextmanager
+    def together():
+        deliveries.append([])
+        yield
+
+    def emit(event: Event) -> None:
+        deliveries[-1].append(event)
+
+    world.recorder = world.make(emit, together)
+    world.run(5)
+    world.recorder.start("button")
+    first = deliveries[-1]
+    assert [type(event) for event in first[:3]] == [RecordingStarted, TrackBegun, FragmentMade]
+    assert sum(event.duration_ms for event in first if isinstance(event, FragmentMade)) >= 3_000
+    assert all(event.pre for event in first if isinstance(event, FragmentMade) and event.seq)
+
+
+def test_another_thread_that_delivers_does_not_take_a_start_alone(make_world):
+    """It may stand between two events of its own when the press comes."""
+    world = make_world()
+    taken: list[Event] = []
+    pressed = []
+
+    def emit(event: Event) -> None:
+        taken.append(event)
+        if isinstance(event, RecordingStarted):
+            pressed.append(len(world.recorder._outbox))
+
+    world.recorder = world.make(emit)
+    world.run(5)
+    outbox = world.recorder._outbox
+    begin = world.recorder._record
+
+    def record(brought) -> None:
+        assert not any(isinstance(event, RecordingStarted) for event in outbox)
+        begin(brought)
+
+    world.recorder._record = record
+    world.recorder.start("button")
+    assert pressed[0] > 3, "all of it waits behind the start"
 
 
 def test_what_a_slow_consumer_costs_is_counted_and_says_storage(make_world, decode):
