@@ -27,6 +27,11 @@ SEEDS_AT_MOST = {"standard": 3, "trickle": 1}
 IN_A_HURRY = ("weathers", "deaths", "impostors")
 """What `--quick` tells."""
 
+UNTRIED = (
+    "agents killed under a bad network; 5 GB or a week to catch up, in real time; "
+    "packets lost or doubled, which TCP hides: loss is lateness here"
+)
+
 WITHIN_S = 1_800
 
 
@@ -41,13 +46,7 @@ def networks(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = list(pool.map(lambda one: _told(place.disk / "networks", one[0], one[1], say), asked))
     faults = [one for one in outcomes if one.story != "standard"]
-    title = "bad networks, brokers and servers that die, other servers' answers, a backlog on a shared line"
-    yield _row(
-        title,
-        faults,
-        effort,
-        "agents killed under a bad network; 5 GB or a week to catch up, in real time; packets lost or doubled, which TCP hides: loss is lateness",
-    )
+    yield _row("bad networks, broker and server dead, answers of others, a backlog on a shared line", faults, effort, UNTRIED)
     if standard := [one for one in outcomes if one.story == "standard"]:
         at_most = STORIES["standard"].at_most
         yield _row(f"the standard scenario: five minutes of two recorders, at most {at_most:g} % twice", standard, effort)
