@@ -78,10 +78,14 @@ async def told(name: str, seed: int, folder: Path) -> Outcome:
             both += wire(one, await counts(arena, one.name))
         await arena.frozen()
         problems = balance(arena)
-    outcome = Outcome(name, seed, found.faults, problems, round(time.monotonic() - began), both)
-    if story.at_most is not None and outcome.twice_percent > story.at_most:
-        problems.append(f"{outcome.twice_percent:.2f} % of the bytes went twice, at most {story.at_most:g} % may")
-    return outcome
+    problems += too_much(both, story.at_most)
+    return Outcome(name, seed, found.faults, problems, round(time.monotonic() - began), both)
+
+
+def too_much(both: Wire, at_most: float | None) -> list[str]:
+    """A sentence where more than so many percent of the signed bytes went twice, by the agents' counts."""
+    percent = 100 * both.twice / max(both.signed, 1)
+    return [f"{percent:.2f} % of the bytes went twice, at most {at_most:g} % may"] if at_most is not None and percent > at_most else []
 
 
 async def counts(arena: Arena, name: str) -> dict[str, int]:
