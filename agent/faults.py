@@ -37,6 +37,9 @@ FAULTS: dict[str, Fault] = {
     "disk-unwritable": Fault("space", "the disk can't be written: no recording", "storage unwritable"),
     "disk-full": Fault("space", "disk full: no recording", "storage full"),
     "disk-low": Fault("space", "disk nearly full", "storage low"),
+    "disk-slow": Fault(
+        "disk-slow", "the disk is slower than the recording: seconds are not safe yet", "storage slow", passes=True, mild=True
+    ),
     # what looks and listens
     "camera-missing": Fault("camera", "no camera", ""),
     "nothing-to-record": Fault("camera", "no camera and no microphone", ""),

@@ -57,6 +57,7 @@ class Pipeline:
         self.evidence = open_evidence(settings.state, enrolment, machine.files, board.clock, self._changed, machine.random)
         self.enrolment = self.evidence.enrolment
         self.clerk = self._make_clerk()
+        self._tray.watch(board.clock.up_us, self._late)
         self.orders = Orders(self.recorder, self.clerk, self.state, lambda: self.upward.uploader, machine.orders())
         around = machine.around(board.clock)
         self.upward = Upward(settings, self.evidence, self.clerk, self.orders, self.state, self._reports(), around, machine)
@@ -164,6 +165,11 @@ class Pipeline:
             self._alarm(detail)
         else:
             self.state.happened(what)
+
+    def _late(self, waited_us: int) -> None:
+        """The disk is slower than the recording: a power cut would now cost more than two seconds."""
+        if self.state.alarm("disk-slow"):
+            self.clerk.post(Entry(lambda scribe: scribe.event("storage", "slow", waited=waited_us // 1_000)))
 
     def _alarm(self, event: str) -> None:
         """An event of capture: a fault, or the end of one."""

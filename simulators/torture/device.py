@@ -31,7 +31,7 @@ from agent.pipeline.tray import Entry, Tray
 from hal.contracts import ClockReading
 from hal.drivers import linux
 from simulators.torture.kernel import Kernel
-from simulators.torture.promises import Deleted, Handed, Identity, Lines, Promise
+from simulators.torture.promises import Deleted, Filmed, Handed, Identity, Lines, Promise, Slow
 from simulators.torture.reel import Reel
 from simulators.torture.witness import DOMAIN, SECONDS, Witness
 
@@ -156,6 +156,7 @@ class Device:
         evidence = open_evidence(self.home.state, self.home.enrolment, files, self.clock, self._changed, self.chance.randbytes)
         self.evidence = evidence
         self.tray, self.state = Tray(), State()
+        self.tray.watch(self.clock.up_us, lambda _us: self.promise(Slow()))
         self.clerk = Clerk(evidence.scribe, Rules(1_000, self.clock.up_us, self._happened), self.tray)
         orders = Orders(None, self.clerk, self.state, lambda: None)
         self.news = News(self.clerk, evidence.index, evidence.receipts, orders, self.state, lambda: None)
@@ -176,10 +177,10 @@ class Device:
     # ----------------------------------------------------------------- promises
 
     def promise(self, what: Promise) -> None:
-        """From now on somebody else knows it; what capture hands over is noted too, and is no promise."""
+        """From now on somebody else knows it; what camera and officer see is noted too, and is no promise."""
         self.promises.append(what)
         name = type(what).__name__.lower()
-        self.kernel.tell(str(len(self.promises) - 1), f"told {name}", promise=not isinstance(what, Handed))
+        self.kernel.tell(str(len(self.promises) - 1), f"told {name}", promise=not isinstance(what, Handed | Filmed | Slow))
 
     def _changed(self) -> None:
         if self.evidence is not None and not self.silent:

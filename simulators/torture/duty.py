@@ -17,7 +17,7 @@ from agent.pipeline.tray import Entry
 from agent.uplink.inbox import Cosigned, Stored
 from hal.contracts import ClockReading, Fix
 from simulators.torture.device import Device
-from simulators.torture.promises import Acknowledged, Handed, Kept, Trimmed
+from simulators.torture.promises import Acknowledged, Filmed, Handed, Kept, Trimmed
 from simulators.torture.reel import HEIGHT, RATE, WIDTH
 from simulators.torture.witness import SECONDS
 
@@ -60,7 +60,8 @@ class Player:
     # ----------------------------------------------------------------- the officer
 
     def press(self, before_s: int = 0, *tracks: str, continues: str | None = None, slowly: bool = False) -> Running:
-        """Begin a recording with the seconds before the press; all of that shares one append, or `slowly` each has its own."""
+        """Begin a recording with the seconds before the press, in one append; `slowly` each line has its own, and there are none."""
+        assert not (before_s and slowly), "a start comes with what was filmed before it (agent.pipeline.tray)"
         device = self.device
         now = device.clock.up_us()
         made = Running(device.ulid(), now - before_s * S)
@@ -108,16 +109,23 @@ class Player:
         self._hand(FragmentMade(made.recording, track, seq, fragment.data, pts, fragment.duration_ms, pre))
 
     def _hand(self, made: FragmentMade) -> None:
+        self.device.post(made)
         digest = hashlib.sha256(made.data).hexdigest()
         self.device.promise(Handed(made.recording, made.track, digest, made.pts_ms, made.pts_ms + made.duration_ms))
-        self.device.post(made)
+
+    def _film(self, made: Running) -> None:
+        """The camera goes on while the disk works: by the end of an append the next fragment is nearly whole."""
+        for track, seq in made.next_seq.items():
+            following = self.device.home.reel.fragments[(seq - 1) % len(self.device.home.reel.fragments)]
+            self.device.promise(Filmed(made.recording, track, made.pts_ms[track] + following.duration_ms))
 
     def seconds(self, made: Running, count: int, *, together: int = 1) -> None:
-        """Record on; `together` fragments wait for the disk and share an append. A position each second."""
+        """Record on; `together` fragments wait for a slow disk and share an append. A position each second."""
         for second in range(count):
             self.device.clock.advance(S)
             for track in made.next_seq:
                 self._fragment(made, track)
+            self._film(made)
             self.places += 1
             self.device.clerk.seen(Fix(self.device.clock.up_us(), 310_000_000 + self.places, 1_210_000_000, speed=1_000))
             if (second + 1) % together == 0:
@@ -222,7 +230,7 @@ def duty(device: Device, seconds: int = 180) -> None:
     player.release(second)
     player.trims()
     player.restart(orderly=True)
-    third = player.press(2, slowly=True)
+    third = player.press(slowly=True)
     player.seconds(third, part)
     player.still(third)
     player.seconds(third, 2)

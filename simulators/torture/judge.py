@@ -14,7 +14,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulators.torture.kernel import Image
-from simulators.torture.promises import Acknowledged, Deleted, Durable, Handed, Identity, Kept, Lines, Promise, Refuted, Trimmed
+from simulators.torture.promises import (
+    Acknowledged,
+    Deleted,
+    Durable,
+    Filmed,
+    Handed,
+    Identity,
+    Kept,
+    Lines,
+    Promise,
+    Refuted,
+    Slow,
+    Trimmed,
+)
 from simulators.torture.reading import Written, members_of, plays, stem, written
 from simulators.torture.trees import Folded, digest, heads, leaf
 
@@ -24,10 +37,12 @@ RUNNING = ("video/mp4", "audio/mp4")
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong, and how much media the cut has cost. `missing_ms`: handed over by the camera and not there."""
+    """What is wrong, and how much media the cut has cost. `missing_ms`: seen by the camera and not there."""
 
     problems: list[str] = field(default_factory=list)
     missing_ms: int = 0
+    slow_ms: int = 0
+    """The same, where the officer had been told that the disk is slower than the recording."""
     missing_before_ms: int = 0
     """Of recordings whose beginning nobody had been told of yet: the seconds before the press."""
     understated_ms: int = 0
@@ -334,15 +349,19 @@ class Judge:
     # ----------------------------------------------------------------- how much it has cost
 
     def _exposed(self) -> None:
-        """What the camera had handed over and is not there; the gap must begin where the media end."""
+        """What the camera had seen and is not there; the gap must begin where the media end."""
         handed: dict[tuple[str, str], int] = {}
+        slow = False
         for one in self._promises:
-            if isinstance(one, Handed) and one.end_ms > one.begin_ms:
+            if isinstance(one, Filmed) or (isinstance(one, Handed) and one.end_ms > one.begin_ms):  # a still has no length
                 place = one.recording, stem(one.track)
                 handed[place] = max(handed.get(place, 0), one.end_ms)
+            elif isinstance(one, Slow | Lines):
+                slow = isinstance(one, Slow)  # until something is durable
+        begun = {members_of(line)["recording"] for line in self.promised.values() if b'"kind":"start"' in line}
         for (name, base), end in handed.items():
             recording = self._recordings.get(name)
-            if recording is None:
+            if recording is None or name not in begun:
                 self.found.missing_before_ms = max(self.found.missing_before_ms, end)
                 continue
             if recording.stop is None or recording.stop["trigger"] != "power":
@@ -352,8 +371,11 @@ class Judge:
                 [*ends, *(g["from"] + g["lost"] for g in recording.gaps if stem(g["track"]) == base and g["reason"] != "power")], default=0
             )
             stated = sum(gap["lost"] for gap in recording.gaps if gap["reason"] == "power" and stem(gap["track"]) in (base, ""))
-            self.found.missing_ms = max(self.found.missing_ms, end - there)
-            self.found.understated_ms = max(self.found.understated_ms, end - there - stated)
+            if slow:
+                self.found.slow_ms = max(self.found.slow_ms, end - there)
+            else:
+                self.found.missing_ms = max(self.found.missing_ms, end - there)
+                self.found.understated_ms = max(self.found.understated_ms, end - there - stated)
 
 
 def _at(journal: Written, index: int) -> bytes | None:

@@ -79,7 +79,21 @@ class Handed:
     end_ms: int
 
 
-Promise = Lines | Kept | Acknowledged | Durable | Refuted | Deleted | Trimmed | Handed
+@dataclass(frozen=True, slots=True)
+class Filmed:
+    """No promise: the camera has seen so much of a track, whole fragments of it or not."""
+
+    recording: str
+    track: str
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """No promise: the officer was told that the disk is slower than the recording."""
+
+
+Promise = Lines | Kept | Acknowledged | Durable | Refuted | Deleted | Trimmed | Handed | Filmed | Slow
 
 
 def told(promises: Sequence[Promise], tape: Tape) -> list[Promise]:

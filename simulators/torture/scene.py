@@ -77,6 +77,7 @@ class Found:
     lost: int = 0
     hidden: int = 0
     missing_ms: int = 0
+    slow_ms: int = 0
     missing_before_ms: int = 0
     understated_ms: int = 0
     recovered: int = 0
@@ -94,15 +95,14 @@ class Found:
         self.lost += any(problem.startswith("lost") for problem in findings.problems)
         self.hidden += any(problem.startswith("hidden") for problem in findings.problems)
         self.recovered += findings.recovered
-        self._worst(findings.missing_ms, findings.missing_before_ms, findings.understated_ms)
+        self._worst(findings)
         self.starts_ms.append(seconds * 1000)
         if findings.problems and len(self.examples) < 20:
             self.examples.append(f"{where}: {'; '.join(findings.problems[:3])}")
 
-    def _worst(self, missing_ms: int, before_ms: int, understated_ms: int) -> None:
-        self.missing_ms = max(self.missing_ms, missing_ms)
-        self.missing_before_ms = max(self.missing_before_ms, before_ms)
-        self.understated_ms = max(self.understated_ms, understated_ms)
+    def _worst(self, other: Findings | Found) -> None:
+        for name in ("missing_ms", "slow_ms", "missing_before_ms", "understated_ms"):
+            setattr(self, name, max(getattr(self, name), getattr(other, name)))
 
     def join(self, other: Found) -> None:
         """The figures of another part."""
@@ -110,7 +110,7 @@ class Found:
         self.lost += other.lost
         self.hidden += other.hidden
         self.recovered += other.recovered
-        self._worst(other.missing_ms, other.missing_before_ms, other.understated_ms)
+        self._worst(other)
         self.starts_ms += other.starts_ms
         self.examples = [*self.examples, *other.examples][:20]
 
