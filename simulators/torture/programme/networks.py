@@ -29,7 +29,8 @@ IN_A_HURRY = ("weathers", "deaths", "impostors")
 
 UNTRIED = (
     "agents killed under a bad network; 5 GB or a week to catch up, in real time; "
-    "packets lost or doubled, which TCP hides: loss is lateness here"
+    "packets lost or doubled, which TCP hides: loss is lateness here; bytes twice have no bound in this row, and a black hole here "
+    "acknowledges what it swallows, as no real one does"
 )
 
 WITHIN_S = 1_800
