@@ -3,7 +3,8 @@
 Rules:
 - No batch before the handshake has an answer (`begin`); nothing that comes over MQTT counts as that answer.
 - A batch ends at a stored checkpoint, is at most 64 KiB or 256 lines, and a handful is in flight (interfaces.md; `sending`).
-- A checkpoint that the witness cosigned beyond our end, or with another root, ends the conversation: the handshake decides.
+- A checkpoint that the witness cosigned beyond our end, or with another root, ends the conversation: the handshake decides. So do
+  two waits for a cosignature in vain: a server that was set back to a backup holds less than it once said.
 - `status` is retained and published when it changes, `reported` likewise, `health` every so often and not kept. None of them
   queues behind what a slow line has not taken yet.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.core import wire
 from agent.uplink.errors import Refused
-from agent.uplink.sending import Sending
+from agent.uplink.sending import ASK_AFTER, Sending
 
 if TYPE_CHECKING:
     from agent.uplink.inbox import Inbox
@@ -51,6 +52,7 @@ class Exchange:
         self.sent_bytes = 0
         self.twice_bytes = 0
         self._furthest = 0
+        self._in_vain = 0
         self._device = device
         self._link = link
         self._inbox = inbox
@@ -73,6 +75,7 @@ class Exchange:
     def begin(self, journal: Log, sending: Sending) -> None:
         """The handshake has an answer: batches may go."""
         self._furthest = max(self._furthest, sending.replica.cosigned)
+        sending.after(self._in_vain)
         self._conversation = (journal, sending)
         self._link.wake()
 
@@ -113,6 +116,10 @@ class Exchange:
         journal, sending = self._conversation
         if sending.overdue(self._up_us(), under_way=self._link.under_way > 0):
             log.info("no cosignature in time: sending again", extra={"from": sending.replica.cosigned})
+            if sending.in_vain >= ASK_AFTER:
+                self._in_vain = sending.in_vain
+                self.end()
+                return 0
         count = 0
         while self._link.room(sending.replica.window) and (first := sending.next_first(journal.size)) is not None:
             # where a single append is larger than what the line seems to carry, it goes all the same
@@ -167,6 +174,7 @@ class Exchange:
                 self._told.forked(str(refusal))
             raise
         if sending.witnessed(news.size, self._up_us()):
+            self._in_vain = 0
             self._told.cosigned(news)
 
     def _receipt(self, proof: bytes) -> None:

@@ -2,8 +2,10 @@
 
 Rules (docs/evidence-format.md, section 5):
 - Only a cosignature counts as delivered; the broker's acknowledgement proves nothing.
-- When no cosignature comes within a while, everything not cosigned is sent again; each time in vain doubles the while, up to
-  16 times, with jitter, so that a thousand devices do not ask in step.
+- When no cosignature comes within a while, it is sent again; each time in vain doubles the while, up to 16 times, with jitter, so
+  that a thousand devices do not ask in step. From then on until there is an answer one small batch asks for all of them: a server
+  that is away for a week, behind a broker that takes everything, costs the line little and its own queue less.
+- After ASK_AFTER times in vain the handshake is due again (`exchange`): the server may hold less than it once said, or be away.
 - What the broker has not even acknowledged is still on its way while the connection lasts: on a slow line that is no reason to
   send it again behind itself, only to wait longer, `MAX_EXTENSIONS` times at most.
 - A connection that ended with something on its way, and a wait in vain, halve the next batches; each step forward doubles them
@@ -21,6 +23,7 @@ from agent.core.replica import Replica
 
 MAX_DOUBLINGS = 4
 MAX_EXTENSIONS = 16
+ASK_AFTER = 2
 LEAST_BATCH_BYTES = 2_048
 """A few lines and their checkpoint: 16 s at 1 kbit/s, within any broker's patience."""
 MS = 1_000
@@ -35,13 +38,15 @@ class Sending:
         self.batch_bytes = wire.MAX_BATCH_BYTES
         self._within_us = answer_within_s * MS * MS
         self._random01 = random01
-        self._in_vain = self._extended = 0
+        self.in_vain = self._extended = 0
         self._deadline_us: int | None = None
         self._may_go_back = True
 
     def next_first(self, size: int) -> int | None:
         """Index at which the next batch begins now that the journal has `size` lines; None when nothing may go."""
         self.replica.grow(size)
+        if self.in_vain and self.replica.in_flight:
+            return None
         first: int | None = self.replica.next_first()
         return first
 
@@ -54,7 +59,7 @@ class Sending:
     def witnessed(self, size: int, now_us: int) -> bool:
         """A cosignature of ours at `size` came. True when it is news."""
         if self.replica.witnessed(size):
-            self._in_vain = self._extended = 0
+            self.in_vain = self._extended = 0
             self.batch_bytes = min(self.batch_bytes * 2, wire.MAX_BATCH_BYTES)
             self._may_go_back = True
             self._deadline_us = now_us + self._patience_us() if self.replica.in_flight else None
@@ -75,10 +80,15 @@ class Sending:
             self._extended += 1
             self._deadline_us = now_us + self._patience_us()
             return False
-        self._in_vain += 1
+        self.in_vain += 1
         self._smaller()
         self._again()
         return True
+
+    def after(self, in_vain: int) -> None:
+        """Begin where another conversation was in vain so many times."""
+        self.in_vain = in_vain
+        self.batch_bytes = max(wire.MAX_BATCH_BYTES >> in_vain, LEAST_BATCH_BYTES)
 
     def connected(self) -> None:
         """A new connection: what was on its way may never have arrived."""
@@ -96,5 +106,5 @@ class Sending:
         self._deadline_us = None
 
     def _patience_us(self) -> int:
-        whole = self._within_us << min(self._in_vain, MAX_DOUBLINGS)
+        whole = self._within_us << min(self.in_vain, MAX_DOUBLINGS)
         return int(whole * (0.75 + self._random01() / 2))

@@ -235,13 +235,22 @@ def test_a_broker_that_dies_and_forgets_loses_nothing(device, server, broker, jo
     wait_for(lambda: json.loads(server.heard["status"])["online"])
 
 
-def test_the_servers_silence_makes_the_device_send_again(device, server, journal, wait_for):
+def test_the_servers_silence_makes_the_device_send_again_and_then_ask(device, server, journal, wait_for):
     server.answer = False
-    journal.append([line(0)])
+    for number in range(100):
+        journal.append([line(number)])
     device.begin(journal)
+    wait_for(lambda: not device.exchange.open, "the handshake to be due")
     wait_for(lambda: len(server.batches) >= 2)
+    sizes = [size - first for first, size in server.batches]
+    again = device.begin(journal)
+    wait_for(lambda: not device.exchange.open, "the handshake to be due again")
+    assert again.in_vain > 2
+    later = [size - first for first, size in server.batches][len(sizes) :]
+    assert sum(later) < sum(sizes) / 2  # what nobody answers is asked for by little
     server.answer = True
-    wait_for(lambda: device.book.sizes == [1])
+    device.begin(journal)
+    wait_for(lambda: device.book.sizes and device.book.sizes[-1] == 100)
 
 
 def test_a_server_that_holds_less_is_served_from_there(device, server, journal, wait_for):

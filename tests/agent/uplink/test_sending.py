@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core import wire
 from agent.core.replica import Replica
 from agent.uplink.sending import Sending
 
@@ -41,6 +42,30 @@ def test_silence_sends_again_each_time_later():
             now += SECOND
         waits.append((now - start) // SECOND)
     assert waits == [10, 20, 40, 80, 160, 160, 160]
+
+
+def test_in_vain_one_batch_asks_for_all_of_them():
+    one = sending()
+    for end in (10, 20, 30, 40):
+        one.next_first(100)
+        one.sent(end, 0)
+    assert one.overdue(WITHIN_S * SECOND)
+    assert one.next_first(100) == 0
+    one.sent(10, WITHIN_S * SECOND)
+    assert one.next_first(100) is None
+    one.witnessed(10, WITHIN_S * SECOND)
+    one.sent(20, WITHIN_S * SECOND)
+    assert one.next_first(100) == 20
+
+
+def test_what_was_in_vain_before_the_handshake_counts_behind_it():
+    one = sending(size=20)
+    one.after(3)
+    one.sent(10, 0)
+    assert one.next_first(20) is None
+    assert one.batch_bytes == wire.MAX_BATCH_BYTES >> 3
+    assert not one.overdue(8 * WITHIN_S * SECOND - 1)
+    assert one.overdue(8 * WITHIN_S * SECOND)
 
 
 def test_what_the_broker_has_not_acknowledged_is_waited_for_and_not_sent_again():
