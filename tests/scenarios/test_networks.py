@@ -6,6 +6,7 @@ A few stories in small; `python -m simulators.hostile` tells all of them over ma
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,6 +52,37 @@ def test_another_servers_answers_mixed_into_the_real_ones_change_nothing_in_the_
         assert (await arena.said(one))["counts"]["refused.no-signature"] > 0
 
     tell(tmp_path, story, ONE)
+
+
+def test_the_books_see_a_byte_a_line_and_a_receipt_that_are_not_there(tmp_path):
+    """A guard on the guard: each thing that must not be lost is taken away once."""
+
+    async def whole() -> None:
+        async with Arena(tmp_path, {ONE: unit(tmp_path / "clips")}) as arena:
+            one = arena.units[ONE]
+            await one.ready()
+            await one.press_start()
+            await one.recorded(2)
+            await one.press_stop()
+            await arena.settled()
+            await arena.frozen()
+            assert balance(arena) == []
+            (film,) = (arena.deployment.server_folder / "media" / ONE).rglob("*.mp4")
+            data = film.read_bytes()
+            film.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+            assert any("is not at byte" in problem for problem in balance(arena))
+            film.write_bytes(data + b"x")
+            assert any(f"{len(data) + 1} bytes, the lines name {len(data)}" in problem for problem in balance(arena))
+            film.write_bytes(data)
+            assert balance(arena) == []
+            for receipt in (one.folder / "receipts").iterdir():
+                receipt.unlink()
+            assert any("no receipt" in problem for problem in balance(arena))
+            with sqlite3.connect(arena.deployment.server_folder / "logs.sqlite") as database:
+                database.execute("DELETE FROM batch WHERE first = (SELECT max(first) FROM batch)")
+            assert any("lines here" in problem for problem in balance(arena))
+
+    asyncio.run(whole())
 
 
 # --------------------------------------------------------------------------- certificates and clocks
