@@ -55,6 +55,8 @@ FAULTS: dict[str, Fault] = {
     "journal-tampered": Fault("tamper", "journal: {event}", "tamper {event}"),
     "journal-contradicts": Fault("journal", "the server's copy of the journal excludes ours", ""),
     "journal-differs": Fault("journal", "the server's copy of the journal differs", "tamper other-checkpoint"),
+    "journal-next": Fault("journal", "journal {n} begun: call the administrator", "enrol"),
+    "card-forgot": Fault("card", "the card forgot lines ({lines}): replace it", "storage taken-back"),
     # the supply
     "battery-critical": Fault("power", "battery critical: {percent} %", "power critical"),
     "battery-low": Fault("power", "battery low: {percent} %", "power low"),
@@ -68,6 +70,7 @@ FAULTS: dict[str, Fault] = {
     "ring-short": Fault("ring-short", "the seconds before the press are short of memory", "camera ring-short", passes=True),
     "still-failed": Fault("still-failed", "no still was taken", "camera still-failed", passes=True),
     "encoder-fault": Fault("encoder-fault", "the encoder failed", "camera encoder-fault", passes=True),
+    "index-rebuilt": Fault("index", "the index was broken and is built again", "storage index-rebuilt", passes=True, mild=True),
     # the other roles of the board
     "locator-missing": Fault("locator", "no locator", ""),
     "locator-lost": Fault("locator", "no position", "camera locator-lost", mild=True),

@@ -73,7 +73,7 @@ class Sources:
 
     state: State
     recording: Callable[[], str | None]
-    backlog: Callable[[], Mapping[str, int]]
+    backlog: Callable[[], Mapping[str, int] | None]
     counts: Callable[[], Mapping[str, int]]
     wall_ms: Callable[[], int]
     applied: Callable[[], int]
@@ -106,7 +106,7 @@ class Reports:
             "battery": state.percent,
             "charging": state.charging,
             "free": state.free_bytes,
-            "backlog": dict(self._sources.backlog()),
+            "backlog": self._sources.backlog(),
             "clock": {"source": state.clock_source, "error": state.clock_error_ms},
             "position": state.position,
             "counts": dict(self._sources.counts()),

@@ -5,6 +5,8 @@ Rules:
 - `except Exception` stands here and nowhere else: what no stage expected is logged with its traceback, counted, shown in
   `health`, and the daemon goes on after a wait (`core.backoff`): a recorder in the street has nobody to restart it.
 - SIGTERM and SIGINT end it: the recording is stopped (trigger `signal`) and made durable, the farewell is said, exit 0.
+- Where only the next journal can go on, the same is done (trigger `journal`), and the next pipeline goes on with the recording:
+  an officer who pressed once is recorded until he presses again.
 
 What the steps do is the stages' business.
 """
@@ -107,12 +109,15 @@ class Supervisor:
         return daemon.period_s
 
 
-AGAIN = -1
-"""The pipeline ended because only the next journal can go on: make it anew."""
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The pipeline ended because only the next journal can go on: make it anew. `continues`: the recording that was open."""
+
+    continues: str | None
 
 
-def run(pipeline: Pipeline, asked: threading.Event) -> int:
-    """Run until `asked`, then end in order; the exit status, or AGAIN."""
+def run(pipeline: Pipeline, asked: threading.Event) -> Again | None:
+    """Run until `asked`, then end in order; Again where only the next journal can go on."""
     supervisor = Supervisor(pipeline)
     pipeline.start(supervisor.faults)
     supervisor.start()
@@ -121,11 +126,11 @@ def run(pipeline: Pipeline, asked: threading.Event) -> int:
         pass  # a wait without end would not see a signal on every platform
     log.info("stopping")
     supervisor.end("first")
-    pipeline.stop_recording("signal")
+    recording = pipeline.stop_recording("signal" if asked.is_set() else "journal")
     supervisor.end("last")
     pipeline.close()
     log.info("stopped")
-    return AGAIN if pipeline.must_restart and not asked.is_set() else 0
+    return Again(recording) if pipeline.must_restart and not asked.is_set() else None
 
 
 def listen() -> threading.Event:

@@ -64,8 +64,8 @@ def _recording(line: bytes) -> str | None:
     return (parse(line) or {}).get("recording")
 
 
-def adopt(scribe: Scribe, signer: Signer, first: int, fetched: Sequence[bytes], server_note: str) -> bool:
-    """Take lines back that the server sent from index `first` on, up to its cosigned note. False when nothing was missing.
+def adopt(scribe: Scribe, signer: Signer, first: int, fetched: Sequence[bytes], server_note: str) -> int:
+    """Take lines back that the server sent from index `first` on, up to its cosigned note; how many we did not have.
 
     Lines behind them get new indices: `on_durable` hears of everything from the first one that changed. Contradiction when
     they exclude ours, and nothing was changed.
@@ -77,13 +77,13 @@ def adopt(scribe: Scribe, signer: Signer, first: int, fetched: Sequence[bytes], 
         merger = reconcile(first, ours, fetched, journal.cosigned_size)
         if merger is None:
             journal.keep_cosigned(server_note)
-            return False
+            return 0
         story = _story_at(journal, merger)
         own = [*_closings(scribe, merger, story), *merger.kept]
         splice.perform(journal, journal.files, splice.Splice(merger.at, merger.fetched, own, server_note))
         if scribe.on_durable is not None:
             scribe.on_durable(merger.at, journal.lines(merger.at, journal.size))
-        return True
+        return len(merger.fetched)
 
 
 def _check(journal: Journal, signer: Signer, first: int, fetched: Sequence[bytes], server_note: str) -> None:

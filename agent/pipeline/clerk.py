@@ -111,6 +111,12 @@ class Clerk:
         self._fix = self.newest_fix = fix
 
     @property
+    def under_way(self) -> Running | None:
+        """What lamp and `status` may call a recording: it runs, and the disk takes what comes of it."""
+        running = self.running
+        return None if running is None or self.trouble or self._losses.names(running.recording) else running
+
+    @property
     def waiting(self) -> int:
         """What is not on record yet."""
         return len(self._tray)

@@ -188,7 +188,7 @@ class Duty:
 
     def glance(self) -> Glance:
         """Everything that is shown, now."""
-        state, running = self._state, self._clerk.running
+        state, running = self._state, self._clerk.under_way
         now_us = self._board.clock.up_us()
         moment = datetime.fromtimestamp(self._board.clock.wall_ms() // MS, UTC).astimezone(self._settings.overlay.zone)
         return Glance(

@@ -24,7 +24,10 @@ PURPOSES = ("ledger", "witness", "orders")
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """The device's identity and whom it believes. `certificate` is the SHA-256 of the evidence certificate's DER."""
+    """The device's identity and whom it believes. `certificate` is the SHA-256 of the evidence certificate's DER.
+
+    `because`: why this journal was begun beside the one before it, by the device itself; empty after an enrolment.
+    """
 
     device: str
     domain: str
@@ -33,6 +36,7 @@ class Enrolment:
     vkey: str
     certificate: str
     keys: ServerKeys
+    because: str = ""
 
 
 def load(state: Path) -> Enrolment:
@@ -64,4 +68,5 @@ def judged(members: Any, path: Path) -> Enrolment:
         keys = ServerKeys.of(members["origin"], members["vkey"], members["keys"])
     except (WireError, NoteError) as error:
         raise AgentError(f"{path}: {error}") from error
-    return Enrolment(n=members["n"], keys=keys, **{name: members[name] for name in TEXTS})
+    because = members.get("because", "")
+    return Enrolment(n=members["n"], keys=keys, because=str(because), **{name: members[name] for name in TEXTS})

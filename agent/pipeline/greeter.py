@@ -103,15 +103,20 @@ class Greeter:
     def _take_back(self, behind: Behind) -> None:
         """In the journal's thread, which is the only one that writes; the next step asks again and then agrees."""
         problems: list[JournalContradiction] = []
+        taken: list[int] = []
 
         def work(scribe: Scribe) -> None:
             try:
-                adopt(scribe, self._signer, behind.first, behind.lines, behind.note)
+                taken.append(adopt(scribe, self._signer, behind.first, behind.lines, behind.note))
             except JournalContradiction as problem:
                 problems.append(problem)
+            if any(taken):
+                scribe.event("storage", "taken-back", lines=max(taken))
 
         log.warning("the server holds lines that this device lost", extra={"from": behind.first, "lines": len(behind.lines)})
         if not self._clerk.written(work, ADOPT_WITHIN_S):
             raise NoAnswer("the journal did not take the fetched lines in time; asking again")
         if problems:
             raise problems[0]
+        if any(taken):
+            self._state.alarm("card-forgot", lines=max(taken))

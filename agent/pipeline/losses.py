@@ -47,6 +47,10 @@ class Losses:
     def __bool__(self) -> bool:
         return bool(self._held)
 
+    def names(self, recording: str) -> bool:
+        """Whether the recording is lost from some moment on."""
+        return recording in self._held
+
     def covers(self, thing: Event) -> bool:
         """Whether the event belongs to a recording that is lost from some moment on."""
         return getattr(thing, "recording", None) in self._held

@@ -92,8 +92,12 @@ class News:
         self._clerk.post(Entry(say))
 
     def mend(self) -> int:
-        """Say of every fragment whose bytes are gone that they are gone; how many there were."""
+        """Say of every fragment whose bytes are gone that they are gone, and of a broken index that it was; how many there were."""
         gone = self._index.missing(MEND_AT_ONCE)
+        if why := self._index.broke():
+            log.error("the index was broken and is built again", extra={"why": why})
+            self._state.alarm("index-rebuilt")
+            self._clerk.post(Entry(lambda scribe: scribe.event("storage", "index-rebuilt", detail=why[:DETAIL_CHARACTERS])))
         for fragment in gone:
             self.damaged(fragment, "the file is missing or too short")
         return len(gone)

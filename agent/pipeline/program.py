@@ -30,6 +30,7 @@ def run(settings: Settings) -> int:
 
 
 def _run(settings: Settings, asked: Event) -> int:
+    continues: str | None = None
     while True:
         board = open_board(settings.board_tables())
         try:
@@ -41,15 +42,16 @@ def _run(settings: Settings, asked: Event) -> int:
             finally:
                 board.close()
             continue
-        status = _record(settings, mine, board, asked)
-        if status != supervisor.AGAIN:
-            return status
+        again = _record(settings, mine, board, asked, continues)
+        if again is None:
+            return 0
+        continues = again.continues
 
 
-def _record(settings: Settings, mine: enrolment.Enrolment, board: Board, asked: Event) -> int:
+def _record(settings: Settings, mine: enrolment.Enrolment, board: Board, asked: Event, continues: str | None) -> supervisor.Again | None:
     began = time.monotonic()
     try:
-        pipeline = Pipeline(settings, mine, board)
+        pipeline = Pipeline(settings, mine, board, continues=continues)
     except AgentError as error:
         if board.indicator is not None:
             board.indicator.show(Signal("alarm", ALARM, ALARM, ("ALARM", str(error))))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agent import health
+from agent.buffer.errors import BufferFault
 from agent.capture.errors import CaptureError
 from agent.capture.overlay import OverlayText
 from agent.capture.settings import CaptureSettings
@@ -46,8 +47,12 @@ FLUSH_WITHIN_S = 30.0
 class Pipeline:
     """One enrolled recorder; `step` functions of its parts are the supervisor's to call."""
 
-    def __init__(self, settings: Settings, enrolment: Enrolment, board: Board, machine: Machine | None = None) -> None:
+    def __init__(
+        self, settings: Settings, enrolment: Enrolment, board: Board, machine: Machine | None = None, continues: str | None = None
+    ) -> None:
+        """`continues`: the recording that the pipeline before this one had to end, because only this journal can go on."""
         self.settings, self.board = settings, board
+        self._continues = continues
         self.machine = machine = machine if machine is not None else Machine()
         self.state = State(board.clock.up_us)
         self.faults: Counter[str] = Counter()
@@ -65,7 +70,7 @@ class Pipeline:
         self.buttons = Buttons(board.button, self.recorder, self.state)
         watch = Whereabouts(settings.duty.position_lost_s * 1_000_000, settings.duty.position_max_kmh, board.clock.up_us())
         self.position = Position(board.locator, self.clerk, self.state, watch, board.clock, self._past_ms)
-        figures = Figures(self._waiting_bytes, lambda: self.upward.online, self.evidence.media.free_bytes, self._past_ms)
+        figures = Figures(self._waiting_bytes, lambda: self.upward.online, self._free_bytes, self._past_ms)
         self.duty = Duty(board, settings, self.clerk, self.recorder, self.state, figures)
         self.purger = Purger(
             self.clerk,
@@ -118,13 +123,16 @@ class Pipeline:
     def _reports(self) -> health.Reports:
         backlog = self.evidence.index.backlog
 
-        def waiting() -> dict[str, int]:
-            now = backlog()
+        def waiting() -> dict[str, int] | None:
+            try:
+                now = backlog()
+            except BufferFault:
+                return None  # said by whoever writes it
             return {"lines": now.lines, "fragments": now.fragments, "bytes": now.bytes}
 
         sources = health.Sources(
             state=self.state,
-            recording=lambda: self.clerk.running.recording if self.clerk.running else None,
+            recording=lambda: now.recording if (now := self.clerk.under_way) else None,
             backlog=waiting,
             counts=self._counts,
             wall_ms=self.board.clock.wall_ms,
@@ -140,7 +148,17 @@ class Pipeline:
         return counts | self.upward.counts()
 
     def _waiting_bytes(self) -> int:
-        return self.evidence.index.backlog().bytes
+        """What waits for the server; as much as was known last where the index can't be asked, because lamp and screen go on."""
+        try:
+            return self.evidence.index.backlog().bytes
+        except BufferFault:
+            return self.state.waiting_bytes
+
+    def _free_bytes(self) -> int:
+        """Storage where nothing can be written; while something is recorded its appends say so themselves."""
+        if self.clerk.under_way is None:
+            self.evidence.scribe.journal.probe()
+        return self.evidence.media.free_bytes()
 
     def _past_ms(self) -> int:
         """A wall time that is certainly over."""
@@ -194,19 +212,27 @@ class Pipeline:
         if self.evidence.tampered:
             self.state.alarm("journal-tampered", event=self.evidence.tampered)
         self.duty.look_at_clock()
-        if self.settings.agent.resume_after_power_loss and self.evidence.unfinished and self.recorder is not None:
-            self.recorder.start("resume", continues=self.evidence.unfinished[-1])
+        if self.enrolment.because and not self.evidence.scribe.journal.cosigned_size:
+            self.state.alarm("journal-next", n=self.enrolment.n)
+        continues = self._continues
+        if continues is None and self.settings.agent.resume_after_power_loss and self.evidence.unfinished:
+            continues = self.evidence.unfinished[-1]
+        if continues is not None and self.recorder is not None:
+            self.recorder.start("resume", continues=continues)
 
     @property
     def must_restart(self) -> str:
         """Why only journal n+1 can go on; empty while this one can."""
         return self.upward.contradicted
 
-    def stop_recording(self, trigger: str) -> None:
-        """End an open recording and everything that looks and listens."""
+    def stop_recording(self, trigger: str) -> str | None:
+        """End an open recording and everything that looks and listens; which recording that was."""
         self.upward.halt()
-        if self.recorder is not None:
-            self.recorder.close(trigger)
+        if self.recorder is None:
+            return None
+        recording = self.recorder.recording if self.recorder.state == "recording" else None
+        self.recorder.close(trigger)
+        return recording
 
     def close(self) -> None:
         """The last line, the farewell, and everything closed. No daemon runs any more."""

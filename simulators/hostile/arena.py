@@ -31,12 +31,12 @@ from provisioning.mosquitto import Mosquitto
 from simulators import media
 from simulators.children import Child
 from simulators.errors import StoryError
-from simulators.host import Host
+from simulators.host import AGENT, Host
 from simulators.progress import Progress
 from simulators.stage import HeldPorts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from simulators.network import Lines
@@ -54,7 +54,7 @@ class Unit:
     def __init__(self, name: str, folder: Path, arena: Arena) -> None:
         self.name, self.folder = name, folder
         self._arena = arena
-        self.host = Host(folder, lines=arena.lines)
+        self.host = Host(folder, agent=arena.agent, lines=arena.lines)
 
     @property
     def n(self) -> int:
@@ -125,10 +125,12 @@ class Arena:
         units: Mapping[str, Mapping[str, Any]],
         server: Mapping[str, Any] | None = None,
         lines: Lines | None = None,
+        agent: Sequence[str] = AGENT,
     ) -> None:
-        """`server`: settings of its over the defaults; `lines`: all recorders share one line."""
+        """`server`: settings of its over the defaults; `lines`: all recorders share one line; `agent`: another program for them."""
         self.data = data
         self.lines = lines
+        self.agent = agent
         self.units: dict[str, Unit] = {}
         self.deployment: deployments.Deployment
         self._settings = {name: dict(table) for name, table in units.items()}

@@ -239,7 +239,7 @@ def test_an_index_that_breaks_while_it_is_used_is_built_again(buffered, kit):
     buffered.cosign()
     before = kit.answers(buffered.index)
     buffered.index._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    buffered.index._db.execute("PRAGMA cache_size = 0")
+    buffered.index._db.conn.execute("PRAGMA cache_size = 0")
     corrupt(buffered.path, "middle")
     assert kit.answers(buffered.index) == before
     assert buffered.index.rebuilt >= 1
@@ -280,7 +280,7 @@ def test_a_replaced_end_of_the_journal_is_taken_and_what_was_sent_is_remembered(
 def test_a_second_process_is_told_to_go_away(buffered):
     holder = sqlite3.connect(buffered.path)
     holder.execute("BEGIN EXCLUSIVE")
-    buffered.index._db.execute("PRAGMA busy_timeout = 0")
+    buffered.index._db.conn.execute("PRAGMA busy_timeout = 0")
     with pytest.raises(IndexFault, match="locked"):
         buffered.record(A, 1)
     holder.close()

@@ -28,7 +28,7 @@ class Server:
         self.lines = device.journal.lines(0, device.journal.size)
         self.note = device.cosign()
 
-    def answer(self, device, make, first: int) -> bool:
+    def answer(self, device, make, first: int) -> int:
         return adopt.adopt(device.scribe, make.key, first, self.lines[first:], self.note)
 
 

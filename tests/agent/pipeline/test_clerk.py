@@ -191,6 +191,23 @@ def test_a_refusal_is_not_over_before_the_disk_has_taken_something(bench):
     assert bench.happened[-1] == ("storage-over", "")
 
 
+def test_a_recording_that_the_disk_refuses_is_no_recording_for_lamp_and_status(bench, make_fragment):
+    bench.start()
+    assert bench.clerk.under_way == bench.clerk.running
+    refuse(bench, errno.EIO)
+    bench.write(make_fragment(1))
+    assert bench.clerk.under_way is None
+    allow(bench)
+    bench.clerk.step()
+    assert not bench.clerk.trouble
+    assert bench.clerk.running  # its end is not on record yet, and nothing of it is kept any more
+    assert bench.clerk.under_way is None
+    bench.stop()
+    bench.start(OTHER)
+    assert bench.clerk.under_way
+    assert bench.clerk.under_way.recording == OTHER
+
+
 def test_a_refusal_is_on_record_once_the_disk_is_back(bench, make_fragment):
     bench.start()
     refuse(bench, errno.EIO)

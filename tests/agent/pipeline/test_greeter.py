@@ -124,7 +124,9 @@ def test_lost_lines_are_taken_back_and_then_it_is_asked_again(room, bench):
     assert head is not None
     room.answers.gives = [Behind(0, text, lost.lines(0, lost.size)), Agreed(lost.size)]
     assert room.step() == f"took back {lost.size}"
-    assert journal.size == lost.size
+    assert journal.size == lost.size + 1
+    assert (bench.lines()[-1]["event"], bench.lines()[-1]["lines"]) == ("taken-back", 1)
+    assert room.state.alarms == ("the card forgot lines (1): replace it",)
     assert journal.story.last_order == 4
     assert not room.answers.open
     assert room.step() == f"agreed at {lost.size}"

@@ -125,6 +125,19 @@ def test_media_that_are_missing_get_their_gap_once(bench, news, recorded, state)
     assert len(bench.index.pending(9)) == 1
 
 
+def test_an_index_that_breaks_is_said_once(bench, news, recorded, state):
+    bench.index._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    bench.index._db.execute("PRAGMA cache_size = 0")
+    path = bench.index.path
+    path.write_bytes(path.read_bytes()[:4_096] + b"\xa5" * (path.stat().st_size - 4_096))
+    for _ in range(2):
+        news.mend()
+        settle(bench)
+    assert [line["event"] for line in bench.lines("storage")] == ["index-rebuilt"]
+    assert "malformed" in bench.lines("storage")[0]["detail"]
+    assert state.alarms == ("the index was broken and is built again",)
+
+
 def test_a_receipt_that_comes_again_is_no_news(bench, news, recorded):
     cosign(bench, news)
     receipt(bench, news)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from simulators.host import AGENT
 from simulators.hostile.arena import Arena, Unit, unit
 from simulators.hostile.books import balance
 
 ONE = "DSJ-0000001"
 
+Story = Callable[[Arena, Unit], Awaitable[None]]
 
-def tell(folder: Path, story: Callable[[Arena, Unit], Awaitable[None]], **over: Any) -> None:
-    """Tell a story with one recorder, then pull every plug and compare the books."""
+
+def tell(folder: Path, story: Story, *, prepare: Callable[[Path], None] | None = None, agent: Sequence[str] = AGENT, **over: Any) -> None:
+    """Tell a story with one recorder, then pull every plug and compare the books.
+
+    `prepare` is given the state folder once it is provisioned and before the power is on.
+    """
 
     async def whole() -> None:
-        async with Arena(folder, {ONE: unit(folder / "clips", **over)}) as arena:
-            one = arena.units[ONE]
+        async with Arena(folder, {}, agent=agent) as arena:
+            one = await arena.enrol(ONE, unit(folder / "clips", **over), power=False)
+            if prepare is not None:
+                prepare(one.folder)
+            await one.host.power_on()
             await one.ready()
             await story(arena, one)
             await arena.settled()
@@ -28,11 +37,26 @@ def tell(folder: Path, story: Callable[[Arena, Unit], Awaitable[None]], **over: 
     asyncio.run(whole())
 
 
-async def told(arena: Arena, one: Unit, alarm: str) -> None:
-    """Felt, on the screen, and in the retained status."""
+async def told(arena: Arena, one: Unit, alarm: str, after: int = 0) -> None:
+    """Felt and heard, on the screen, and in the retained status; `after`: the host's event number before it happened."""
     await arena.until(f"{alarm} on the screen", lambda: any(alarm in line for line in one.host.signal["screen"]))
-    assert any(event["what"] == "vibration" and event["text"] == "short-short-short" for event in one.host.events())
+    for sense in ("vibration", "sound"):
+        await arena.until(f"the {sense} for {alarm}", lambda sense=sense: _felt(one, sense, after))
     await arena.until(f"{alarm} in status", lambda: _in_status(arena, one, alarm))
+
+
+async def over(arena: Arena, one: Unit, alarm: str) -> None:
+    """Until it stands neither on the screen nor in the retained status."""
+    await arena.until(f"{alarm} to leave the screen", lambda: not any(alarm in line for line in one.host.signal["screen"]))
+
+    async def gone() -> bool:
+        return not await _in_status(arena, one, alarm)
+
+    await arena.until(f"{alarm} to leave the status", gone)
+
+
+def _felt(one: Unit, sense: str, after: int) -> bool:
+    return any(event["what"] == sense and event["text"] == "short-short-short" for event in one.host.events(after))
 
 
 async def _in_status(arena: Arena, one: Unit, alarm: str) -> bool:
