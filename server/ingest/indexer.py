@@ -56,6 +56,7 @@ class Indexer:
         self._open = Open()
         self._writer.on_start_over(self._open.forget)
         self._online: dict[str, None] = {}
+        self._asked: dict[str, Recording] = {}
         self._reminded: dict[str, float] = {}
         self._settle = True
         self.news = threading.Event()
@@ -84,6 +85,13 @@ class Indexer:
         with self._lock:
             self._online[device] = None
         self.news.set()
+
+    def asked(self, recording: Recording) -> None:
+        """A device asks what is held of a recording that is stored: its receipt may have been lost."""
+        if recording.stored_entry is not None:
+            with self._lock:
+                self._asked[f"{recording.device}:{recording.recording}"] = recording
+            self.news.set()
 
     def has_read(self, sizes: Mapping[str, int]) -> bool:
         """Whether the catalogue holds so many lines of each of these journals."""
@@ -191,10 +199,13 @@ class Indexer:
             due = [device for device in self._online if now - self._reminded.get(device, now - REMIND_S) >= REMIND_S]
             for device in due:
                 del self._online[device]
+            asked, self._asked = self._asked, {}
+        for recording in asked.values():
+            self._receipts.send(recording)
         for device in due:
             self._reminded[device] = now
             self._receipts.remind(device)
-        return len(due)
+        return len(due) + len(asked)
 
     def _write_states(self) -> int:
         states = self._devices.unwritten()

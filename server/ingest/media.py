@@ -3,7 +3,7 @@
 201 stored, 200 held already, 408, 409 no cosigned line names these bytes yet, 413, 422 naming the fragment that does not match, 429, 507.
 
 A request that takes long is made durable bit by bit, and one whose sender has gone silent ends: what was checked counts either way,
-and who asks what is held hears of it.
+and who asks what is held hears of it. Of a recording that is stored they get the receipt once more: it may have been lost on its way.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def router(services: Services, indexer: Indexer) -> APIRouter:
         known_device(services, own_device(request, device))
         found = services.catalogue.find(f"{device}:{recording}")
         tracks = [shown(track, services.catalogue.fragments(track.id)) for track in services.catalogue.tracks(found.id)]
+        indexer.asked(found)
         return {"device": device, "recording": found.recording, "state": found.state, "tracks": tracks}
 
     @made.put("/{device}/{recording}/{track}/{offset}", status_code=201, responses=_PUT, openapi_extra=_BYTES)

@@ -1,7 +1,8 @@
 """Hands devices their receipts: the ledger's `stored` line, proved, on `zhilu/<device>/receipt` (docs/evidence-format.md, section 6).
 
 A receipt may be lost, as every message; so a device that says it is online gets those of its newest stored recordings that it
-has not purged once more. The device compares every member, and an old one changes nothing.
+has not purged once more, and one that asks what is held of a stored recording gets that one's (`media`). The device compares every
+member, and an old one changes nothing.
 """
 
 from __future__ import annotations

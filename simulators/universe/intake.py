@@ -85,6 +85,7 @@ class Door:
         catalogue = self._services.catalogue
         found = catalogue.find(f"{device}:{recording}")
         tracks = [media.shown(track, catalogue.fragments(track.id)) for track in catalogue.tracks(found.id)]
+        self._indexer.asked(found)
         said = {"device": device, "recording": found.recording, "state": found.state, "tracks": tracks}
         return 200, JSON, json.dumps(said).encode()
 

@@ -227,6 +227,20 @@ def test_what_was_under_a_gap_may_still_be_found(ingest, caller, device):
     assert caller.put(path(device, recording), content=data).status_code == 200
 
 
+def test_who_asks_about_a_stored_recording_gets_its_receipt_again(ingest, caller, device, recording):
+    """The broker lost it, and the device has been connected ever since."""
+    ingest.sent.clear()
+    assert held(caller, device, recording) == []
+    ingest.index()
+    assert ingest.sent == []
+    assert caller.put(path(device, recording), content=recording.media["front"]).status_code == 201
+    ingest.index()
+    ingest.sent.clear()
+    assert held(caller, device, recording) == [[0, 4]]
+    ingest.index()
+    assert [topic for topic, _ in ingest.sent] == [f"zhilu/{device.device}/receipt"]
+
+
 def test_what_is_held_of_an_unknown_recording(caller, device):
     problem(caller.get(f"/api/v1/media/{device.device}/01HF7YATZJ3F6CX9MPERQ63TE9"), 404, "not-found")
 
