@@ -46,7 +46,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The open data folder. `rebuilding`: the catalogue was new and is filled from journals and stored bytes."""
+    """The open data folder. `rebuilding`: the catalogue is to be filled from journals and stored bytes."""
 
     settings: Settings
     world: World

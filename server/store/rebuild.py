@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from server.database import Writer
 from server.errors import StorageError
-from server.store import holding
+from server.store import holding, migrate
 from server.store.catalogue import Catalogue, Fragment, Recording, Track
 from server.store.objects import Objects
 
@@ -15,7 +15,7 @@ PAGE = 100
 
 
 def find_held(catalogue: Catalogue, writer: Writer, objects: Objects) -> int:
-    """Mark every fragment whose bytes are there and hash to what its line says; how many."""
+    """Mark every fragment whose bytes are there and hash to what its line says; how many. Then the catalogue is filled."""
     count = 0
     for recording in recordings(catalogue):
         for track in catalogue.tracks(recording.id):
@@ -23,6 +23,7 @@ def find_held(catalogue: Catalogue, writer: Writer, objects: Objects) -> int:
             if found:
                 count += len(found)
                 _hold(writer, track.id, found)
+    writer.call(migrate.filled)
     return count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -219,6 +220,31 @@ def test_the_catalogue_is_built_again_from_journals_ledger_and_bytes(settings, c
         assert services.logs.size(services.ledger.origin) == size
 
 
+@pytest.mark.parametrize("read", [False, True])
+def test_a_rebuild_that_was_broken_off_is_begun_again(settings, clock, read):
+    """The power went when the new catalogue had its tables, or its lines too, and before it was known what is held."""
+    device = Device()
+    with open_services(settings, World(clock)) as services:
+        ingest = line_up(services)
+        ingest.enrol(device)
+        recording = device.record(fragments=3)
+        sent(ingest, device)
+        upload(ingest, recording)
+        before = catalogue_of(services)
+    for path in settings.folder.glob("catalogue.sqlite*"):
+        path.unlink()
+    with open_services(settings, World(clock)) as services:
+        assert services.rebuilding
+        while read and not line_up(services).indexer.has_read({device.origin: device.size}):
+            line_up(replace(services, rebuilding=False)).indexer.step()
+    with open_services(settings, World(clock)) as services:
+        assert services.rebuilding
+        line_up(services).index()
+        assert catalogue_of(services) == before
+    with open_services(settings, World(clock)) as services:
+        assert not services.rebuilding
+
+
 def test_a_damaged_file_is_found_when_the_catalogue_is_built_again(settings, clock):
     device = Device()
     with open_services(settings, World(clock)) as services:
@@ -245,6 +271,7 @@ def test_an_older_catalogue_catches_up_without_writing_anything_twice(settings, 
     with open_services(settings, World(clock)) as services:
         ingest = line_up(services)
         ingest.enrol(device)
+        ingest.index()
         recording = device.record()
     shutil.copy(settings.folder / "catalogue.sqlite", tmp_path / "old.sqlite")
     with open_services(settings, World(clock)) as services:

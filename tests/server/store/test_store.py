@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from server.errors import StorageError, StorageFull
 from server.services import World, open_services
-from server.store import objects
+from server.store import migrate, objects
 from server.store.catalogue import Fragment, pack, unpack
 from server.store.objects import Objects
 
@@ -38,6 +38,7 @@ def test_what_is_packed_is_what_was_there(fragments):
 def test_a_catalogue_of_a_newer_release(settings, clock):
     with open_services(settings, World(clock)) as services:
         assert services.rebuilding
+        services.catalogue_writer.call(migrate.filled)
     with open_services(settings, World(clock)) as services:
         assert not services.rebuilding
     with sqlite3.connect(settings.path("catalogue.sqlite")) as other:
