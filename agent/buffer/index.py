@@ -21,6 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from sqlite_utils import Database
+
 from agent.buffer import queries, schema
 from agent.buffer.errors import IndexFault
 from agent.buffer.ports import Backlog, Fragment, Lines, Receipts, Recording, Stopped, Tracks
@@ -52,7 +54,7 @@ class Index:
         self.rebuilt = 0
         self._journal, self._media, self._receipts = journal, media, receipts
         self._lock = threading.RLock()
-        self._db: sqlite3.Connection | None = None
+        self._db: Database | None = None
         self._uncertain: set[str] = set()
         self._broken = ""
         self._opened()
@@ -66,7 +68,7 @@ class Index:
         """Close the file; may be called twice."""
         with self._lock:
             if self._db is not None:
-                self._db.close()
+                self._db.conn.close()
                 self._db = None
 
     # ------------------------------------------------------------------ building
@@ -86,9 +88,10 @@ class Index:
             self._rebuild()
 
     def _connect(self) -> None:
-        self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+        self._db = Database(connection)
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL"):
-            self._db.execute(f"PRAGMA {pragma}").fetchall()
+            connection.execute(f"PRAGMA {pragma}").fetchall()
 
     def _check(self) -> None:
         """Believe the file if it is whole and of this journal; else DatabaseError."""
@@ -143,7 +146,7 @@ class Index:
         self._stored(self._receipts())
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[Database]:
         """One change of the index; IndexFault when the disk refuses, `sqlite3.DatabaseError` when the file is broken."""
         db = self._db
         if db is None:

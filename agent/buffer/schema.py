@@ -11,8 +11,9 @@ A line without meaning changes nothing. Lines are read by the interpreter's own 
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import Any
+
+from sqlite_utils import Database
 
 from agent.core import kinds, merkle
 
@@ -77,13 +78,13 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
 """kind → what a line of it changes."""
 
 
-def create(db: sqlite3.Connection, origin: str) -> None:
+def create(db: Database, origin: str) -> None:
     """Make the tables of an index that has taken no line."""
-    db.executescript(TABLES)
+    db.conn.executescript(TABLES)
     db.execute("INSERT INTO state VALUES (0, ?, ?, 0, x'', 0)", (VERSION, origin))
 
 
-def take(db: sqlite3.Connection, index: int, line: bytes) -> None:
+def take(db: Database, index: int, line: bytes) -> None:
     """Change the tables as the line with this index says."""
     members = _members(line)
     if members is None:
