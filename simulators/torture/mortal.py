@@ -1,91 +1,151 @@
-"""The server with an hour of death: `python -m simulators.torture.mortal POINT NUMBER DISK run --settings FILE`.
+"""The server with an hour of death: `python -m simulators.torture.mortal [--die POINT …] run --settings FILE`.
 
-At the NUMBER-th time that POINT is reached, the file system at DISK loses its power (nothing where DISK is `-`) and the process
-kills itself. Points stand before and after everything that makes something durable or tells somebody of it:
+    --points FILE       write down each point that is reached (`points`), and how often
+    --die "before X"    kill the process the --times N-th time that point is reached; with --disk FOLDER the file system there
+                        loses its power in the same moment, --flush SEED lets it write some files' bytes first
+    --tape FILE         write the whole run down, for cuts on paper (`tapes`)
+    --forget            a server that forgets all its syncs
+    --hasty             a server that tells before it commits
 
-    before-commit after-commit      a transaction of a database's writer
-    before-sync after-sync          a media file, or the names in a folder
-    before-publish after-publish    a cosignature, a receipt or a beacon to the broker
-
-`forget:POINT` lets the server forget every sync besides: the guard on these kills, which must then find losses.
+The last two are the guard on these kills, which must find them out.
 """
 
 from __future__ import annotations
 
+import argparse
+import ctypes
 import os
+import random
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy import Engine
 
 from server import database
 from server.__main__ import main
-from server.ingest.listener import Listener
+from server.database import Transaction
 from simulators.torture.loopdisk import shut_down
+from simulators.torture.points import Act, Points
+from simulators.torture.tapes import Recorder
 
-POINTS = ("before-commit", "after-commit", "before-sync", "after-sync", "before-publish", "after-publish")
+WRITE_AND_WAIT = 7
+"""SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER: the pages, and nothing that a new length or block needs (sync_file_range(2))."""
+WAL_PAGES = 60
+OPEN_FILES = Path("/proc/self/fd")
+_libc = ctypes.CDLL(None)
 
 
 class Death:
-    """Counts how often its point was reached."""
+    """Counts how often each point is reached; kills at the chosen one. `forget`: no sync is done."""
 
-    def __init__(self, point: str, number: int, disk: Path | None) -> None:
-        self._point, self._left, self._disk = point, number, disk
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._given = given
+        self._left = int(given.times)
+        self._seen = Counter[str]()
         self._lock = threading.Lock()
+        self.let_leave: Callable[[], None] = lambda: None
 
-    def reached(self, point: str) -> None:
-        """Die, if it is time."""
-        if point != self._point:
-            return
-        with self._lock:  # the others wait at their point until there is nobody left to wait
-            self._left -= 1
-            if self._left == 0:
-                if self._disk is not None:
-                    shut_down(self._disk)
-                os.kill(os.getpid(), signal.SIGKILL)
+    def before(self, act: Act) -> bool:
+        """Count, and die if it is time."""
+        self._reached("before", act)
+        return not (self._given.forget and act.kind == "sync")
 
-    def around(self, what: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The call between its two points."""
+    def after(self, act: Act) -> None:
+        """The same behind it; what was published has left by then."""
+        self._reached("after", act)
 
-        def wrapped(*arguments: Any, **named: Any) -> Any:
-            self.reached(f"before-{what}")
-            answer = call(*arguments, **named)
-            self.reached(f"after-{what}")
-            return answer
+    def _reached(self, when: str, act: Act) -> None:
+        for name in act.names:
+            with self._lock:  # the others wait at their point until there is nobody left to wait
+                if when == "before":
+                    self._count(name)
+                if f"{when} {name}" == self._given.die:
+                    self._left -= 1
+                    if self._left == 0:
+                        if (when, act.kind) == ("after", "publish"):
+                            self.let_leave()
+                        self._die()
 
-        return wrapped
+    def _count(self, name: str) -> None:
+        """Write it down the first, second, fourth … time."""
+        self._seen[name] += 1
+        count = self._seen[name]
+        if self._given.points and count & (count - 1) == 0:
+            with self._given.points.open("a") as file:
+                file.write(f"{count} {name}\n")
+
+    def _die(self) -> None:
+        disk = self._given.disk
+        if self._given.hasty:
+            self.let_leave()
+        if disk is not None:
+            if self._given.flush is not None:
+                flush_some(disk, random.Random(self._given.flush))  # noqa: S311 — chosen again by its seed
+            shut_down(disk)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arm(death: Death) -> None:
-    """Put the points into the server's way."""
-    for place, name, what in (
-        (DefaultDialect, "do_commit", "commit"),
-        (os, "fdatasync", "sync"),
-        (os, "fsync", "sync"),
-        (Listener, "publish", "publish"),
-    ):
-        setattr(place, name, death.around(what, getattr(place, name)))
+def flush_some(disk: Path, chance: random.Random) -> None:
+    """What the kernel may do at any time: write the bytes of some open files, in any order."""
+    for link in sorted(OPEN_FILES.iterdir()):
+        path = link.resolve()
+        if chance.random() < 0.5 and path.is_relative_to(disk) and path.is_file():
+            _libc.sync_file_range(int(link.name), ctypes.c_int64(0), ctypes.c_int64(0), WRITE_AND_WAIT)
 
 
-def forget() -> None:
-    """Databases that don't wait for the disk, and syncs that only say that they were done."""
-    prepare = database._prepare  # noqa: SLF001 — the guard takes away what is in there
+def short_wal() -> None:
+    """Let SQLite take a WAL into its database after some dozen pages instead of a thousand: a life is short here."""
+    prepare = database._prepare  # noqa: SLF001 — the pragmas stand in there
 
-    def careless(engine: Any, begin: str, pragmas: Sequence[str]) -> None:
-        prepare(engine, begin, [pragma.replace("synchronous=FULL", "synchronous=OFF") for pragma in pragmas])
+    def prepared(engine: Engine, begin: str, pragmas: Sequence[str]) -> None:
+        prepare(engine, begin, [*pragmas, f"PRAGMA wal_autocheckpoint={WAL_PAGES}"])
 
-    setattr(database, "_prepare", careless)  # noqa: B010 — of another module
-    for name in ("fsync", "fdatasync"):
-        setattr(os, name, lambda _fd: None)
+    setattr(database, "_prepare", prepared)  # noqa: B010 — of another module
+
+
+def hasty() -> None:
+    """Tell before the commit what was to be told after it."""
+    finish = Transaction.finish
+
+    def early(transaction: Transaction) -> list[Callable[[], None]]:
+        for act in finish(transaction):
+            act()
+        return []
+
+    setattr(Transaction, "finish", early)  # noqa: B010 — of another module
+
+
+def arguments() -> argparse.Namespace:
+    """The command line; `rest` is the server's."""
+    parser = argparse.ArgumentParser(prog="python -m simulators.torture.mortal")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--die", default="")
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--disk", type=Path)
+    parser.add_argument("--flush", type=int)
+    parser.add_argument("--points", type=Path)
+    parser.add_argument("--tape", type=Path)
+    parser.add_argument("--forget", action="store_true")
+    parser.add_argument("--hasty", action="store_true")
+    parser.add_argument("rest", nargs=argparse.REMAINDER)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    point = sys.argv[1].removeprefix("forget:")
-    if point != sys.argv[1]:
-        forget()
-    arm(Death(point, int(sys.argv[2]), None if sys.argv[3] == "-" else Path(sys.argv[3])))
-    sys.exit(main(sys.argv[4:]))
+    given = arguments()
+    recorder = Recorder(given.folder) if given.tape else None
+    death = Death(given)
+    points = Points(given.folder, recorder or death)
+    death.let_leave = points.let_leave
+    points.install()
+    short_wal()
+    if given.hasty:
+        hasty()
+    status = main(given.rest)
+    if recorder is not None:
+        recorder.save(given.tape)
+    sys.exit(status)

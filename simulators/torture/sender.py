@@ -11,7 +11,6 @@ import json
 import random
 import ssl
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +21,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.core import lines, merkle, note, ulid, wire
-from agent.core.errors import CoreError
+from simulators.torture.told import Told, Truth, head_of
 
 EPOCH_MS = 1_763_712_297_000
 FRAGMENTS = 3
 FRAGMENT_BYTES = (2_000, 60_000)
+PIECE = 16_384
 AGAIN_S = 0.4
 """How long an answer is waited for before it is tried again."""
-
-
-@dataclass
-class Told:
-    """Everything that the server has let out to this device."""
-
-    cosigned: list[str] = field(default_factory=list)
-    held: list[tuple[str, int, int]] = field(default_factory=list)
-    """(recording, first, end) of fragments for which it answered 200 or 201."""
-    receipts: list[str] = field(default_factory=list)
-    beacons: list[str] = field(default_factory=list)
 
 
 class Sender:
@@ -54,15 +43,10 @@ class Sender:
         self._chance = random.Random(seed)  # noqa: S311 — a load is made again by its seed
         self._tls = ssl.create_default_context(cafile=str(state / "tls" / "ca.crt"))
         self._tls.load_cert_chain(state / "tls" / "device.crt", state / "tls" / "device.key")
-        self.told = Told()
-        self.lines: list[bytes] = []
-        self.media: dict[str, bytes] = {}
-        self.ends: dict[str, list[int]] = {}
-        self.recordings = 0
+        self.truth, self.told = Truth(self.device, self.origin), Told()
         self._tree = merkle.Range()
         self._notes: list[tuple[int, str]] = []
         self._recording = ""
-        self._proved: set[str] = set()
         self._size = 0
         self._news = threading.Event()
         self._mqtt = self._connected(broker_port)
@@ -83,42 +67,50 @@ class Sender:
         self._mqtt.loop_stop()
 
     def _heard(self, topic: str, text: str) -> None:
-        if topic == wire.LEDGER_TOPIC:
-            self.told.beacons.append(text)
-        elif topic.endswith("/receipt"):
-            self.told.receipts.append(text)
-            self._proved.add(recording_of(text))
-        else:
-            self.told.cosigned.append(text)
-            self._size = max(self._size, size_of(text))
+        self.told.published(topic, text)
+        if topic.endswith("/witness"):
+            self._size = max(self._size, head_of(text).size)
         self._news.set()
 
     # ----------------------------------------------------------------- what it does
 
-    def step(self, port: int) -> None:
+    @property
+    def idle(self) -> bool:
+        """Whether all that it has recorded is stored, and it knows."""
+        return not self._recording or self._stored()
+
+    def step(self, port: int, *, record: bool = True) -> None:
         """One try at what is due: lines, then bytes, then the receipt, then the next recording."""
-        if not self._recording or self._stored():
+        if self.idle:
+            if not record:
+                return
             self._record()
         self._news.clear()
-        if self._size < len(self.lines):
+        if self._size < len(self.truth.lines):
             self._publish()
             self._news.wait(AGAIN_S)
-        elif not self._put(port) or not self._stored():
+            return
+        if self._put(port) and not self._stored():
+            self._news.wait(AGAIN_S)
+        if not self._stored():  # whoever says that it is online is told again what it may have missed
             self._mqtt.publish(f"zhilu/{self.device}/status", json.dumps({"online": True}), 1)
             self._news.wait(AGAIN_S)
 
     def _stored(self) -> bool:
-        return self._recording in self._proved
+        return any(receipt.recording == self._recording for receipt in set(self.told.receipts))
 
-    def ask(self, port: int) -> str:
-        """The newest cosigned note that the server has of us; empty where it has none."""
+    def ask(self, port: int) -> None:
+        """After a start: the newest cosigned note that the server has of us, and what it holds of the recording."""
         with self._https(port) as https:
-            answer = https.get(f"/api/v1/journal/{self.device}/{self.n}/checkpoint")
-        text = answer.text if answer.status_code == httpx.codes.OK else ""
-        if text:
-            self.told.cosigned.append(text)
-        self._size = size_of(text) if text else 0
-        return text
+            answer = self._asked(https, f"/api/v1/journal/{self.device}/{self.n}/checkpoint")
+            self._size = head_of(answer.text).size if answer.status_code == httpx.codes.OK else 0
+            if self._recording:
+                self._asked(https, f"/api/v1/media/{self.device}/{self._recording}")
+
+    def _asked(self, https: httpx.Client, path: str) -> httpx.Response:
+        answer = https.get(path)
+        self.told.answered(str(answer.status_code), path, answer.text)
+        return answer
 
     def _https(self, port: int) -> httpx.Client:
         return httpx.Client(base_url=f"https://localhost:{port}", verify=self._tls, timeout=20, trust_env=False)
@@ -127,32 +119,32 @@ class Sender:
         first = self._size
         for size, text in self._notes:
             if size > first:
-                self._mqtt.publish(f"zhilu/{self.device}/journal", wire.encode_batch(first, self.lines[first:size], text), 1)
+                payload = wire.encode_batch(first, self.truth.lines[first:size], text)
+                self._mqtt.publish(f"zhilu/{self.device}/journal", payload, 1)
                 first = size
 
     def _put(self, port: int) -> bool:
-        """Send the recording's bytes, in two requests; whether both were answered well."""
-        ends = self.ends[self._recording]
+        """Send the recording's bytes, in two requests of several pieces; whether both were answered well."""
+        ends, data = self.truth.ends[self._recording], self.truth.media[self._recording]
         middle = len(ends) // 2
         with self._https(port) as https:
-            for first, end in ((0, middle), (middle, len(ends) - 1)):
-                begin, until = ends[first], ends[end]
+            for begin, until in ((0, ends[middle]), (ends[middle], ends[-1])):
                 path = f"/api/v1/media/{self.device}/{self._recording}/front/{begin}"
+                pieces = (data[at : min(at + PIECE, until)] for at in range(begin, until, PIECE))
                 try:
-                    answer = https.put(path, content=self.media[self._recording][begin:until])
+                    answer = https.put(path, content=pieces, headers={"Content-Length": str(until - begin)})
                 except httpx.HTTPError:
                     return False
+                self.told.answered(str(answer.status_code), path, answer.text)
                 if answer.status_code not in (httpx.codes.OK, httpx.codes.CREATED):
                     return False
-                self.told.held.append((self._recording, first, end))
         return True
 
     # ----------------------------------------------------------------- what it says
 
     def _record(self) -> None:
         """A recording from start to stop, under three checkpoints."""
-        self.recordings += 1
-        name = self._recording = ulid.new(EPOCH_MS + len(self.lines), self._chance.randbytes(10))
+        name = ulid.new(EPOCH_MS + len(self.truth.lines), self._chance.randbytes(10))
         start = {"trigger": "button", "officer": "", "case": "", "matter": "", "epoch": 0, "governing": []}
         self._line("start", name, 0, start)
         self._line("track", name, 1, {"track": "front", "media": "video/mp4", "codecs": "avc1.42c01e", "source": "torture"})
@@ -168,27 +160,15 @@ class Sender:
         totals = [{"track": "front", "fragments": FRAGMENTS, "bytes": len(data), "duration": (FRAGMENTS - 1) * 1000}]
         self._line("stop", name, 2 + FRAGMENTS, {"trigger": "button", "tracks": totals})
         self._seal()
-        self.media[name], self.ends[name] = data, ends
+        self.truth.media[name], self.truth.ends[name] = data, ends
+        self._recording = name
 
     def _line(self, kind: str, recording: str, n: int, members: dict[str, Any]) -> None:
         salt = lines.salt_text(self._chance.randbytes(16))
-        line = lines.build(kind, EPOCH_MS + len(self.lines), len(self.lines), salt, {"recording": recording, "n": n, **members})
-        self.lines.append(line)
+        line = lines.build(kind, EPOCH_MS + len(self.truth.lines), len(self.truth.lines), salt, {"recording": recording, "n": n, **members})
+        self.truth.lines.append(line)
         self._tree.append(merkle.leaf_hash(line))
 
     def _seal(self) -> None:
-        body = note.checkpoint(self.origin, len(self.lines), self._tree.root())
-        self._notes.append((len(self.lines), note.sign(body, self.origin, note.ED25519, self._public, self._key.sign)))
-
-
-def recording_of(receipt: str) -> str:
-    """The recording that a receipt is about."""
-    return str(json.loads(note.parse_tlog_proof(receipt).extra or b"{}").get("recording", ""))
-
-
-def size_of(text: str) -> int:
-    """Lines that a note is about."""
-    try:
-        return int(note.parse_checkpoint(note.split(text)[0]).size)
-    except CoreError:
-        return 0
+        body = note.checkpoint(self.origin, len(self.truth.lines), self._tree.root())
+        self._notes.append((len(self.truth.lines), note.sign(body, self.origin, note.ED25519, self._public, self._key.sign)))

@@ -1,32 +1,35 @@
-"""The server's process, killed at its commits and during media intake, its disk cut where there is one that can be.
+"""The server's process, killed wherever it changes its disk, commits or tells, its disk cut where there is one that can be.
 
-Three devices send without a pause. After each death the databases and the media are read as they stand on the disk, by SQL and
-by hashes, before a server is started again: whatever a device was told must be there. Then it goes on from there.
+Devices send without a pause. Where the server can die is found while it runs (`points`); each death is at a place that has not been
+tried yet, as long as there is one. After each death the data folder is read and judged as it stands (`store`), before a server is
+started again; then it goes on from there. Some starts find the catalogue missing or broken.
 
-    lost    a cosigned line, a held fragment or a stored recording that somebody was told of is not there
-    hidden  the ledger or a journal no longer leads to a checkpoint that was let out
+Rules:
+- Points that only the first start of a new deployment reaches are tried on new deployments (`birth`).
+- A point that does not come within `ROUND_S` is given up after `GIVE_UP` tries, and named.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import select
 import shutil
+import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from agent.core import note
 from provisioning import deployment as deployments
 from provisioning import device as devices
 from provisioning import toml
@@ -35,39 +38,83 @@ from provisioning.mosquitto import Mosquitto
 from simulators.children import ROOT
 from simulators.torture.judge import Findings
 from simulators.torture.loopdisk import LoopDisk
-from simulators.torture.mortal import POINTS
-from simulators.torture.sender import Sender, recording_of, size_of
-from simulators.torture.trees import Folded, digest, leaf
+from simulators.torture.sender import Sender
+from simulators.torture.store import Judge, media_of
+from simulators.torture.tapes import Run
+from simulators.torture.told import Told, Truth
 
 READY_S = 120.0
-ROUND_S = 20.0
-"""A server that has not come to its hour of death by then is killed where it is."""
-MOST = 25
+ROUND_S = 5.0
+"""A server that has not come to its hour of death by then is told to end, and may die on that way."""
+END_S = 120.0
+"""How long the last server is given to take in all that is missing."""
+GIVE_UP = 3
+DEVICES = 3
 DOMAIN = "evidence.example.gov"
+WITHOUT_CATALOGUE = 8
+"""Of so many starts one finds no catalogue, or a broken one."""
+
+
+@dataclass(slots=True)
+class Points:
+    """What was seen of them: how often each was reached in one run, where deaths were, what was tried in vain."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    deaths: dict[str, int] = field(default_factory=dict)
+    vain: dict[str, int] = field(default_factory=dict)
+    born: set[str] = field(default_factory=set)
+    """Names that only the first start of a deployment has."""
+
+    def read(self, path: Path) -> None:
+        """Add what a server wrote down."""
+        for row in path.read_text().splitlines() if path.exists() else ():
+            count, _, name = row.partition(" ")
+            self.counts[name] = max(self.counts.get(name, 0), int(count))
+
+    def known(self) -> list[str]:
+        """Every place of a death: before and after each point, without those of a first start."""
+        return places(set(self.counts) - self.born)
+
+    def untried(self) -> list[str]:
+        """Those where there was no death yet."""
+        return [one for one in self.known() if one not in self.deaths and self.vain.get(one, 0) < GIVE_UP]
+
+    def never(self) -> list[str]:
+        """Those that were tried in vain only."""
+        return [one for one in self.known() if one not in self.deaths]
+
+
+def places(names: Iterable[str]) -> list[str]:
+    """Before and after each of these points."""
+    return [f"{when} {name}" for name in sorted(names) for when in ("before", "after")]
 
 
 class ServerCuts:
     """One deployment; `disk` is where the server's data lie, or None where nothing can be cut but the process.
 
-    `forget`: the server forgets its syncs.
+    `how`: options of `mortal`, for the guard.
     """
 
-    def __init__(self, folder: Path, disk: LoopDisk | None, seed: int, *, forget: bool = False) -> None:
-        self._folder, self._disk, self._forget = folder, disk, "forget:" if forget else ""
+    def __init__(self, folder: Path, disk: LoopDisk | None, seed: int, how: Sequence[str] = ()) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder, self._disk, self._how = folder, disk, how
         self._chance = random.Random(seed)  # noqa: S311 — deaths are chosen again by their seed
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self._made = deployments.create(folder / "deployment", DOMAIN, ports=Ports(broker=port, devices=0, console=0))
         self._settings()
-        states = [devices.enrol(self._made, f"DSJ-{number:07}", folder / f"device-{number}").folder for number in range(3)]
+        states = [devices.enrol(self._made, f"DSJ-{number:07}", folder / f"device-{number}").folder for number in range(DEVICES)]
         if disk is not None:
-            shutil.move(self._made.server_folder, disk.mount / "server")
-            self._made.server_folder.symlink_to(disk.mount / "server")
-            os.sync()
+            home = disk.mount / f"server-{len(list(disk.mount.iterdir()))}"
+            shutil.move(self._made.server_folder, home)
+            self._made.server_folder.symlink_to(home)
+        self.data = self._made.server_folder.resolve()
+        os.sync()
         self._broker = Mosquitto(self._made)
         self.senders = [Sender(state, port, seed * 10 + number) for number, state in enumerate(states)]
         self.findings: list[tuple[str, Findings]] = []
-        self.deaths: dict[str, int] = {}
+        self.points = Points()
+        self.rebuilt = 0
         self._log = folder / "server.log"
 
     def _settings(self) -> None:
@@ -84,37 +131,73 @@ class ServerCuts:
 
     # ----------------------------------------------------------------- one death
 
-    def cut(self, number: int) -> None:
+    def rehearse(self, seconds: float) -> None:
+        """Two runs without a death, to learn where there can be one: the first start, and another without a catalogue."""
+        self._life("the first start", [], seconds)
+        first, self.points = self.points, Points()
+        self.lose_catalogue()
+        self._life("a rehearsal", [], seconds)
+        self.points.born = set(first.counts) - set(self.points.counts)
+
+    def live(self, seconds: float) -> None:
+        """A life without a death."""
+        self._life("a life after that", [], seconds)
+
+    def cut(self, number: int, point: str = "") -> None:
         """Run a server until its hour, read what is left, judge."""
-        point, times = self._chance.choice(POINTS), self._chance.randint(1, MOST)
-        with self._server(point, times) as (process, port):
+        untried = self.points.untried()
+        point = point or self._chance.choice(untried or self.points.known())
+        often = max(self.points.counts.get(point.partition(" ")[2], 1) / 2, 1)  # a life may be slower than the rehearsal
+        times = int(2 ** self._chance.uniform(0, math.log2(often)))
+        if "catalogue" in point or self._chance.randrange(WITHOUT_CATALOGUE) == 0:
+            self.lose_catalogue()
+        dead = self._life(f"kill {number} {point}, time {times}", ["--die", point, "--times", str(times)], ROUND_S)
+        if dead:
+            self.points.deaths[point] = self.points.deaths.get(point, 0) + 1
+        else:
+            self.points.vain[point] = self.points.vain.get(point, 0) + 1
+
+    def _life(self, where: str, options: list[str], seconds: float) -> bool:
+        """One server from its start to its death; whether it died by itself."""
+        written = self._folder / "points"
+        written.unlink(missing_ok=True)
+        disk = [] if self._disk is None else ["--disk", str(self._disk.mount)]
+        if disk and self._chance.random() < 0.5:
+            disk += ["--flush", str(self._chance.randrange(1 << 30))]
+        with self._server([*options, *disk, "--points", str(written), *self._how]) as (process, port):
             for sender in self.senders:
                 self._greet(sender, port)
-            self._load(process, port)
+            self._load(process, port, seconds)
             if process.poll() is None:
-                point = "anywhere"
-                if self._disk is not None:
-                    self._disk.cut()
-        self.deaths[point] = self.deaths.get(point, 0) + 1
+                process.terminate()
+                process.wait(READY_S)
+            dead = process.returncode == -signal.SIGKILL
+        self.points.read(written)
         if self._disk is not None:
             self._disk.power_on()
-        self.findings.append((f"kill {number} at {point} {times}", self._judged()))
+        self.findings.append((where, self.judged()))
+        return dead
+
+    def tape(self, seconds: float) -> tuple[Run, list[tuple[Truth, Told]]]:
+        """A run from its start to its good end, on a tape; and the devices, with what they had been told before it."""
+        before = [sender.told.copy() for sender in self.senders]
+        path = self._folder / "tape"
+        with self._server(["--tape", str(path)]) as (process, port):
+            for sender in self.senders:
+                self._greet(sender, port)
+            self._load(process, port, seconds)
+            process.terminate()
+            process.wait(READY_S)
+        return Run.load(path), [(sender.truth, told) for sender, told in zip(self.senders, before, strict=True)]
 
     @contextmanager
-    def _server(self, point: str, times: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-        disk = "-" if self._disk is None else str(self._disk.mount)
-        arguments = [
-            "simulators.torture.mortal",
-            f"{self._forget}{point}",
-            str(times),
-            disk,
-            "run",
-            "--settings",
-            str(self._made.server_settings),
-        ]
+    def _server(self, options: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+        """A server that lives; its process and the devices' port, 0 where it died before it listened."""
         leash = (sys.executable, "-m", "simulators.leash", str(os.getpid()), sys.executable, "-m")
+        run = ("run", "--settings", str(self._made.server_settings))
+        command = [*leash, "simulators.torture.mortal", "--folder", str(self.data), *options, *run]
         with self._log.open("ab") as log:
-            process = subprocess.Popen([*leash, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         assert process.stdout is not None
         try:
             ready, _, _ = select.select([process.stdout], [], [], READY_S)
@@ -131,14 +214,14 @@ class ServerCuts:
             if port:
                 sender.ask(port)
 
-    def _load(self, process: subprocess.Popen[bytes], port: int) -> None:
-        """All devices at once, until the server is dead."""
-        end = time.monotonic() + ROUND_S
+    def _load(self, process: subprocess.Popen[bytes], port: int, seconds: float, *, record: bool = True) -> None:
+        """All devices at once, until the server is dead, the time is over or (without `record`) all is stored."""
+        end = time.monotonic() + seconds
 
         def send(sender: Sender) -> None:
-            while port and process.poll() is None and time.monotonic() < end:
+            while port and process.poll() is None and time.monotonic() < end and (record or not sender.idle):
                 with suppress(httpx.HTTPError):
-                    sender.step(port)
+                    sender.step(port, record=record)
 
         threads = [threading.Thread(target=send, args=(sender,), daemon=True) for sender in self.senders]
         for thread in threads:
@@ -146,85 +229,35 @@ class ServerCuts:
         for thread in threads:
             thread.join()
 
+    def lose_catalogue(self) -> None:
+        """What can be built again is gone, or is no database any more: then the server says so, and it is deleted as it says."""
+        for path in self.data.glob("catalogue.sqlite*"):
+            path.unlink()
+        self.rebuilt += 1
+
     # ----------------------------------------------------------------- judging
 
-    def _judged(self) -> Findings:
+    def judged(self) -> Findings:
         """What is on the disk against what was told; a copy is read, so that nothing is repaired before the server does it."""
-        findings = Findings()
-        data, copy = self._made.server_folder, self._folder / "copy"
+        copy = self._folder / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
-        for path in data.glob("*.sqlite*"):
+        for path in self.data.glob("*.sqlite*"):
             shutil.copy(path, copy)
-        logs = Logs(copy / "logs.sqlite")
-        ledger = logs.lines(f"{DOMAIN}/ledger")
-        roots = _roots(ledger)
+        return Judge(copy, DOMAIN).judge([(sender.truth, sender.told.copy()) for sender in self.senders], media_of(self.data))
+
+    def finish(self) -> None:
+        """A server that nobody kills: whatever was recorded is stored, its devices have the receipts, and it ends well."""
+        with self._server(self._how) as (process, port):
+            for sender in self.senders:
+                self._greet(sender, port)
+            self._load(process, port, END_S, record=False)
+            process.terminate()
+            status = process.wait(READY_S)
+        findings = self.judged()
         for sender in self.senders:
-            self._journal(sender, logs, findings)
-            self._media(sender, data / "media", findings)
-            for text in sender.told.beacons:
-                _leads(text, roots, "the ledger", findings)
-            for text in sender.told.receipts:
-                proof = note.parse_tlog_proof(text)
-                if proof.index >= len(ledger) or ledger[proof.index] != proof.extra:
-                    findings.lost(f"{sender.device}: line {proof.index} of the ledger, which a receipt proved")
-                _leads(proof.checkpoint, roots, "the ledger under a receipt", findings)
-        return findings
-
-    @staticmethod
-    def _journal(sender: Sender, logs: Logs, findings: Findings) -> None:
-        held = logs.lines(sender.origin)
-        told = max(map(size_of, sender.told.cosigned), default=0)
-        if held[:told] != sender.lines[:told]:
-            findings.lost(f"{sender.device}: cosigned lines: {told} were told, {len(held)} are held")
-        roots = _roots(sender.lines)
-        for text in sender.told.cosigned:
-            _leads(text, roots, sender.device, findings)
-
-    @staticmethod
-    def _media(sender: Sender, media: Path, findings: Findings) -> None:
-        """Bytes of every fragment that was answered well, and all bytes of a recording with a receipt."""
-        ranges = set(sender.told.held)
-        for text in sender.told.receipts:
-            recording = recording_of(text)
-            ranges.add((recording, 0, len(sender.ends[recording]) - 1))
-        for recording, first, end in sorted(ranges):
-            ends, path = sender.ends[recording], media / sender.device / recording / "front.mp4"
-            data = path.read_bytes() if path.is_file() else b""
-            if digest(data[ends[first] : ends[end]]) != digest(sender.media[recording][ends[first] : ends[end]]):
-                findings.lost(f"{sender.device}: fragments {first} to {end} of {recording}, which were said to be held")
-
-
-class Logs:
-    """The server's logs by SQL."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def lines(self, origin: str) -> list[bytes]:
-        """All lines of a log."""
-        if not self._path.exists():
-            return []
-        query = "SELECT lines FROM batch JOIN log ON log.id = batch.log WHERE origin = ? ORDER BY first"
-        with closing(sqlite3.connect(self._path)) as database:
-            try:
-                return [line for (some,) in database.execute(query, (origin,)) for line in bytes(some).split(b"\n")]
-            except sqlite3.OperationalError:
-                return []
-
-
-def _roots(lines: list[bytes]) -> dict[int, bytes]:
-    fold, roots = Folded(), {0: Folded.root_of(())}
-    for line in lines:
-        fold.append(leaf(line))
-        roots[fold.size] = Folded.root_of(fold.stack())
-    return roots
-
-
-def _leads(text: str, roots: dict[int, bytes], whose: str, findings: Findings) -> None:
-    """A checkpoint that was let out must still be one of the log."""
-    head = note.parse_checkpoint(note.split(text)[0])
-    if head.size not in roots:
-        findings.lost(f"{whose}: a checkpoint of {head.size} lines was let out, there are {len(roots) - 1}")
-    elif roots[head.size] != head.root:
-        findings.hidden(f"{whose}: the root at {head.size} lines is another than the one that was let out")
+            if not sender.idle:
+                findings.lost(f"{sender.device}: after all deaths its recording is not stored within {END_S:.0f} s")
+        if status:
+            findings.hidden(f"the last server ended with status {status}")
+        self.findings.append(("the end", findings))

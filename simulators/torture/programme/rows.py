@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from simulators.torture.programme import forgeries, memory, networks, real, server
+from simulators.torture.programme import forgeries, memory, networks, real, server, worlds
 from simulators.torture.programme.effort import Effort, Place, Say
 from simulators.torture.table import Row
 
@@ -17,8 +17,11 @@ ROWS: dict[str, Callable[[Place, Effort, Say], Iterator[Row]]] = {
     "guard": memory.guard,
     "real": real.real,
     "server": server.server,
+    "server-paper": server.paper,
+    "server-guard": server.guard,
     "networks": networks.networks,
     "messages": networks.messages,
+    "worlds": worlds.worlds,
     "forged": forgeries.forged,
     "honest": forgeries.unforged,
 }
