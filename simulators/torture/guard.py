@@ -9,6 +9,8 @@ Rules:
 - An *order* is a sync and the first step behind it that relies on it: it is found by doing the sync later and later, until
   the judge sees that. Turned round, the two are seen; one step less, and they are not.
 - Disks that are possible without the change too are judged elsewhere (`scene.cut`), and not again.
+
+What is done too early instead of a sync too late: `orders`.
 """
 
 from __future__ import annotations
@@ -86,19 +88,19 @@ class Guard:
     """Asks for every sync of these scenes."""
 
     def __init__(self, home: Home, scenes: Sequence[Scene], how: Sampling) -> None:
-        self._home, self._how = home, how
-        self._watched = [Watched.of(scene) for scene in scenes]
+        self.home, self.how = home, how
+        self.watched = [Watched.of(scene) for scene in scenes]
 
     def syncs(self) -> list[str]:
         """Every sync there is, whether it ever makes anything durable or not."""
-        return sorted({name for watched in self._watched for step in watched.scene.tape if (name := sync_of(step))})
+        return sorted({name for watched in self.watched for step in watched.scene.tape if (name := sync_of(step))})
 
     def ask(self, name: str) -> Answer:
         """Take the sync away; where that is seen, find what relies on it."""
         tried = 0
         for watched, positions in self._where(name):
             tape = [step for step in watched.scene.tape if sync_of(step) != name]
-            found = watched.changed(self._home, tape, self._how, positions)
+            found = watched.changed(self.home, tape, self.how, positions)
             tried += found.tried
             if found.red:
                 return Answer(name, tried, found.examples[0], self._relied_on(watched, name, positions))
@@ -106,7 +108,7 @@ class Guard:
 
     def _where(self, name: str) -> Iterator[tuple[Watched, set[int] | None]]:
         """Scenes in which the sync matters: near its places first, then everywhere."""
-        mattering = [watched for watched in self._watched if name in watched.places]
+        mattering = [watched for watched in self.watched if name in watched.places]
         for watched in mattering:
             places = watched.places[name]
             if len(watched.scene.tape) > 4 * WINDOW:
@@ -135,7 +137,7 @@ class Guard:
         tape = delayed(watched.scene.tape, name, steps)
         if positions is not None:
             positions = {at + ahead for at in positions for ahead in range(0, steps + 1, max(steps, 1))} | positions
-        return watched.changed(self._home, tape, self._how, positions).red
+        return watched.changed(self.home, tape, self.how, positions).red
 
 
 def delayed(tape: Tape, name: str, steps: int) -> Tape:

@@ -10,8 +10,9 @@ import pytest
 
 from simulators.torture.guard import delayed, sync_of
 from simulators.torture.kernel import Step
+from simulators.torture.orders import Orders, hoisted, name_of
 from simulators.torture.programme.effort import QUICK, Place
-from simulators.torture.programme.memory import guard_of
+from simulators.torture.programme.memory import guard_of, unordered
 from simulators.torture.programme.rows import ROWS
 from simulators.torture.stories import segment_lines, tell_duty
 
@@ -42,14 +43,22 @@ def test_nothing_is_lost_and_nothing_is_hidden(place, name):
 
 
 def test_every_sync_that_there_is_is_missed_when_it_is_taken_away(place):
-    """Found at run time: whatever syncs the product makes are asked for, and each must be relied on by something."""
+    """Found at run time: whatever syncs the product makes are asked for, and each must be relied on by something.
+
+    So are the steps that take something away: each must come behind some sync, or be made sure of by one that is relied on.
+    """
     with segment_lines(QUICK.segment):
         guard = guard_of(place.home(), 1)
         names = guard.syncs()
         answers = [guard.ask(name) for name in names]
+        orders = Orders(guard)
+        early = [orders.ask(name) for name in orders.steps()]
     assert len(names) > 20
     assert [answer.sync for answer in answers if not answer.red] == []
     assert [answer.sync for answer in answers if not answer.relied_on_by] == []
+    assert unordered(early, set(names)) == ()
+    assert [one.step for one in early if not one.seen and not one.step.endswith("truncate")] == [], "what is gone or renamed stays so"
+    assert len([one for one in early if one.seen]) > 8
 
 
 def test_the_switch_of_the_port_is_the_tape_without_the_sync(place):
@@ -74,6 +83,17 @@ def test_a_delayed_sync_is_done_once_and_later(place):
     assert sorted(map(repr, late)) == sorted(map(repr, tape))
     places = [[at for at, step in enumerate(one) if sync_of(step) == name] for one in (tape, late)]
     assert all(after > before for before, after in zip(*places, strict=True))
+
+
+def test_a_step_that_is_done_too_early_is_done_once_and_never_before_what_it_is_done_to(place):
+    with segment_lines(QUICK.segment):
+        tape = tell_duty(place.home(), 1, QUICK.seconds).tape
+    for name in sorted({found for step in tape if (found := name_of(step))}):
+        early, moves = hoisted(tape, name, 2)
+        assert sorted(map(repr, early)) == sorted(map(repr, tape))
+        for move in moves:
+            made = [at for at, step in enumerate(tape[: move.at]) if step.child and step.child == tape[move.at].child]
+            assert move.to > max(made, default=-1)
 
 
 def test_the_place_is_only_a_folder(tmp_path: Path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulators.torture.device import Home
-from simulators.torture.guard import Guard
+from simulators.torture.guard import Answer, Guard
+from simulators.torture.orders import Order, Orders
 from simulators.torture.programme.effort import QUICK, Effort, Place, Say, again
 from simulators.torture.scene import Found, Sampling, Scene, after_cuts, after_kills, cut, different
 from simulators.torture.stories import damaged, segment_lines, tell_duty, tell_refused, tell_taken_back
@@ -67,19 +68,40 @@ def damage(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
 
 
 def guard(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
-    """Each sync taken away."""
+    """Each sync taken away, and each step that takes something away done too early."""
     home = place.home()
     with segment_lines(QUICK.segment):
         judge = guard_of(home, effort.seed)
-        names = judge.syncs()
-        answers = [judge.ask(name) for name in names]
+        answers = [judge.ask(name) for name in judge.syncs()]
+        orders = Orders(judge)
+        early = [orders.ask(name) for name in orders.steps()]
+    yield _syncs_row(answers, effort, say)
+    yield _orders_row(early, {answer.sync for answer in answers if answer.red}, effort, say)
+
+
+def _syncs_row(answers: list[Answer], effort: Effort, say: Say) -> Row:
     for answer in answers:
         say(f"{'seen' if answer.red else 'NOT SEEN'}: {answer.sync}; relied on by {answer.relied_on_by or 'nothing'}")
     unseen = tuple(answer.sync for answer in answers if not answer.red)
     figures = {answer.sync: {"relied_on_by": answer.relied_on_by, "disks": answer.tried, "seen": answer.seen} for answer in answers}
     remarks = f"all {len(answers)} must be seen" if not unseen else f"{len(unseen)} of {len(answers)} NOT seen"
     title, command = "guard on the guard: a sync taken away", again("guard", effort)
-    yield Row(title, len(answers), 0, len(unseen), str(effort.seed), command, remarks=remarks, figures=figures, examples=unseen)
+    return Row(title, len(answers), 0, len(unseen), str(effort.seed), command, remarks=remarks, figures=figures, examples=unseen)
+
+
+def _orders_row(early: list[Order], relied_on: set[str], effort: Effort, say: Say) -> Row:
+    for order in early:
+        say(f"{'seen' if order.seen else 'may come early'}: {order.step}; behind {order.behind or 'nothing'}, then {order.then}")
+    unseen = unordered(early, relied_on)
+    figures = {one.step: {"behind": one.behind, "then": one.then, "disks": one.tried, "seen": one.seen} for one in early}
+    remarks = f"{sum(bool(one.seen) for one in early)} of {len(early)} rely on a sync before them, the others on the one behind them"
+    title, command = "guard on the guard: a rename, unlink or truncation done too early", again("guard", effort)
+    return Row(title, len(early), 0, len(unseen), str(effort.seed), command, remarks=remarks, figures=figures, examples=unseen)
+
+
+def unordered(early: list[Order], relied_on: set[str]) -> tuple[str, ...]:
+    """Steps of which nobody sees when they are done."""
+    return tuple(one.step for one in early if not one.seen and one.then not in relied_on)
 
 
 def guard_of(home: Home, seed: int) -> Guard:
