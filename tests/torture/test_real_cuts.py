@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +45,57 @@ def test_an_agent_whose_syncs_are_forgotten_is_found_out(tmp_path: Path, impossi
             if any(findings.problems for _, findings in cuts.tried.findings):
                 return
     pytest.fail("four cuts judged without a single sync, and nothing was missed: the disk is not really cut")
+
+
+NOBODY = 65_534
+PR_CAPBSET_DROP, CAP_SYS_ADMIN = 24, 21
+
+
+def without_root() -> None:
+    """From now on this process is somebody else's; does nothing where it is already."""
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+
+
+def without_mounting() -> None:
+    """From now on no program that this process starts may mount anything, whoever it is."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0)
+
+
+def in_another_process(folder: Path, become: Callable[[], None]) -> list[str]:
+    """What the row of real cuts says and does there: its sentences, then its first row's name and verdict."""
+    answer = folder / "answer.json"
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            become()
+            said: list[str] = []
+            row = next(ROWS["real"](Place(folder / "memory", folder), QUICK, said.append))
+            answer.write_text(json.dumps([*said, row.name, row.command, f"{row.tried > 50} {row.red}"]))
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    told: list[str] = json.loads(answer.read_text())
+    return told
+
+
+@pytest.mark.parametrize(("become", "why"), [(without_root, "it needs root"), (without_mounting, "mount -o loop")])
+def test_where_no_disk_can_be_cut_it_says_so_and_cuts_in_memory(become: Callable[[], None], why: str):
+    if become is without_mounting and os.geteuid() != 0:
+        pytest.skip("it needs root to take the right to mount away from root")
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    try:
+        said, name, command, verdict = in_another_process(folder, become)
+    finally:
+        shutil.rmtree(folder)
+    assert said.startswith("real cuts: NOT RUN HERE: ")
+    assert why in said
+    assert name == "power cut at every step of a duty"
+    assert "--seed 2" in command
+    assert verdict == "True False"
 
 
 def test_what_was_synced_is_there_and_nothing_else(tmp_path: Path, impossible: str):
