@@ -5,8 +5,8 @@ Rules:
 - What isn't fetched in time is gone: whoever is more than the buffer behind finds the newest frame next, and it was the encoder's
   fault; what is lost otherwise is the camera's.
 
-Orders: unplug (SignalLost from then on) and plug, stall {ms} (nothing comes for so long, and what was taken meanwhile is
-lost), drop {nth} (every nth frame is lost, 0: none), slow {ms} (encoding a frame takes so much longer).
+Orders: unplug (SignalLost from then on), plug, stall {ms} (nothing comes for so long), drop {nth} (every nth frame is lost, 0: none),
+slow {ms} (encoding a frame takes so much longer). What was taken while it was unplugged or stalled is lost.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ class Shutter:
         self._slow_us = 0
         self.cause = "camera"
         """Why the frames before the last one that `next` gave were lost."""
+        self._expected = 0
         self._start_us = 0
         self._number = 0
 
     def open(self) -> None:
         """The camera starts now: its next frame is number 0."""
-        self._start_us, self._number = self._clock.up_us(), 0
+        self._start_us, self._number, self._expected = self._clock.up_us(), 0, 0
 
     def taken_us(self, number: int) -> int:
         """When that frame is taken."""
@@ -48,8 +49,8 @@ class Shutter:
     def next(self, timeout_s: float) -> tuple[int, int] | None:
         """(number, frames lost just before it), waiting for it; None when it is not due in time. SignalLost while unplugged."""
         deadline_us = self._clock.up_us() + round(timeout_s * 1e6)
-        expected = self._number
-        self.cause = "camera"
+        if self._number == self._expected:
+            self.cause = "camera"
         while True:
             now_us = self._clock.up_us()
             self._obey(now_us)
@@ -64,6 +65,7 @@ class Shutter:
             self._skip(now_us)
             number, self._number = self._number, self._number + 1
             if not self._nth or self._number % self._nth:
+                expected, self._expected = self._expected, self._number
                 if not expected:
                     self._orders.report("running", {})
                 self._wait(self._slow_us)
@@ -89,6 +91,8 @@ class Shutter:
     def _obey(self, now_us: int) -> None:
         while (order := self._orders.take(0)) is not None:
             if order["do"] in ("unplug", "plug"):
+                if self._unplugged and order["do"] == "plug":
+                    self._stalled_until_us = now_us  # nobody keeps what a cable does not bring
                 self._unplugged = order["do"] == "unplug"
             elif order["do"] == "stall":
                 self._stalled_until_us = now_us + order["ms"] * 1_000

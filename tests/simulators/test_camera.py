@@ -258,3 +258,12 @@ def test_an_encoder_slower_than_real_time_loses_frames_that_are_counted_as_its_o
     assert packets[-1].pts_us - packets[0].pts_us == (counted - 1) * 40_000
     assert not any(packet.dropped for packet in packets[-100:])
     camera.close()
+
+
+def test_a_frame_that_is_lost_while_nobody_waits_long_enough_is_counted_all_the_same(clock):
+    camera = PatternCamera(clock=clock, rate=4, script=[{"at": 0, "to": "camera", "do": "drop", "nth": 2}])
+    camera.start(None)
+    packets = [packet for packet in (camera.read(0.1) for _ in range(200)) if packet is not None]
+    assert len(packets) > 20
+    assert {packet.dropped for packet in packets[1:]} == {1}
+    camera.close()
