@@ -119,7 +119,8 @@ def test_1970_is_known_to_be_wrong_without_any_source_and_2030_is_not():
 def test_words_change_seldom_though_the_clock_is_at_a_limit(jitter):
     """Around each limit, with a tenth of it to and fro: the alarm comes at most once and stays."""
     for limit_ms in (2_000, 10_000, 60_000):
-        keeper, told = Timekeeper(2_000, 500), []
+        keeper = Timekeeper(2_000, 500)
+        told: list[str] = []
         for wobble in jitter:
             offset_ms = limit_ms + wobble * limit_ms // 50_000
             how = keeper.look(Moment(NOW_MS, 0), ClockReading("ntp", offset_ms, 0), 0)
