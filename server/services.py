@@ -8,10 +8,12 @@ Only one process may hold them (`writer.lock`); whoever only wants to read a sto
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -24,9 +26,11 @@ from server.ledger.logs import Logs
 from server.ledger.witness import Witness
 from server.metrics import Metrics
 from server.registry.devices import Devices
-from server.store import migrate
+from server.store import migrate, soundness
 from server.store.catalogue import Catalogue
 from server.store.objects import Objects
+
+log = logging.getLogger(__name__)
 
 
 def wall_ms() -> int:
@@ -83,6 +87,7 @@ def open_services(settings: Settings, world: World | None = None) -> Iterator[Se
         logs = Logs(logs_engine, lambda *root: _keep_root(logs_writer, *root))
         ledger = Ledger(logs_writer, logs_engine, logs, ledger_key, world.now_ms, world.random)
         metrics.gauge("zhilu_ledger_lines", lambda: logs.size(ledger.origin))
+        _replace_broken(settings.path("catalogue.sqlite"))
         catalogue_writer, catalogue_engine = _open(stack, world, settings, "catalogue", 0)
         rebuilding = catalogue_writer.call(migrate.upgrade)
         enrolments = Enrolments(logs_engine, ledger.stage)
@@ -114,6 +119,14 @@ def _open(stack: contextlib.ExitStack, world: World, settings: Settings, name: s
     stack.callback(writer.close)
     stack.callback(reading.dispose)
     return writer, reading
+
+
+def _replace_broken(catalogue: Path) -> None:
+    """Begin a new catalogue where the old one is damaged."""
+    damage = soundness.damage(catalogue)
+    if damage:
+        aside = soundness.set_aside(catalogue)
+        log.error("%s is broken (%s): it now lies in %s, and is built again from the journals and the media", catalogue, damage, aside.name)
 
 
 def _keep_root(writer: Writer, log: int, first: int, leaves: int, root: bytes) -> None:

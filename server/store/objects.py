@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from server.database import create_folder
+from server.database import create_folder, sync_folder
 from server.errors import StorageError, StorageFull
 
 EXTENSIONS = {"video/mp4": ".mp4", "audio/mp4": ".m4a", "image/jpeg": ".jpg"}
@@ -69,7 +69,7 @@ class Objects:
             finally:
                 os.close(descriptor)
             if new:
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
 
     @staticmethod
     def read(path: Path, offset: int, size: int) -> bytes:
@@ -88,11 +88,3 @@ def write_at(descriptor: int, data: bytes | bytearray | memoryview, offset: int)
     while view:
         written = os.pwrite(descriptor, view, offset)
         view, offset = view[written:], offset + written
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

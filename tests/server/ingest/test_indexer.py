@@ -107,6 +107,18 @@ def test_fragments_that_a_later_gap_names_are_not_waited_for(ingest, device):
     assert stored_lines(ingest)[0].members["fragments"] == 2
 
 
+@pytest.mark.parametrize("reason", ["microphone", "encoder", "camera", "power", "clock"])
+def test_a_gap_of_media_that_never_were_excuses_no_fragment(ingest, device, reason):
+    """A picture without sound is whole, and waited for: its receipt came before its bytes, and the device refused it for ever."""
+    recording = device.record()
+    device.gap(recording, 0, 2000, after=True, reason=reason)
+    device.commit()
+    found = sent(ingest, device, recording)
+    assert found.state == "uploading"
+    upload(ingest, recording)
+    assert ingest.services.catalogue.find(recording.recording).state == "stored"
+
+
 def test_a_gap_before_a_fragment_does_not_excuse_it(ingest, device):
     recording = device.start()
     device.track(recording)
@@ -243,6 +255,40 @@ def test_a_rebuild_that_was_broken_off_is_begun_again(settings, clock, read):
         assert catalogue_of(services) == before
     with open_services(settings, World(clock)) as services:
         assert not services.rebuilding
+
+
+def no_database(path):
+    path.write_bytes(b"not a database " * 300)
+
+
+def page_lost(path):
+    with path.open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(bytes(8192))
+
+
+@pytest.mark.parametrize("break_it", [no_database, page_lost])
+def test_a_broken_catalogue_is_set_aside_and_built_again(settings, clock, caplog, break_it):
+    device = Device()
+    with open_services(settings, World(clock)) as services:
+        ingest = line_up(services)
+        ingest.enrol(device)
+        recording = device.record(fragments=3)
+        sent(ingest, device)
+        upload(ingest, recording)
+        before = catalogue_of(services)
+    path = settings.folder / "catalogue.sqlite"
+    break_it(path)
+    broken = path.read_bytes()
+    with open_services(settings, World(clock)) as services:
+        assert "it now lies in catalogue.sqlite.broken, and is built again" in caplog.text
+        assert path.with_name("catalogue.sqlite.broken").read_bytes() == broken
+        assert services.rebuilding
+        line_up(services).index()
+        assert catalogue_of(services) == before
+    caplog.clear()
+    with open_services(settings, World(clock)) as services:
+        assert (services.rebuilding, caplog.text) == (False, "")
 
 
 def test_a_damaged_file_is_found_when_the_catalogue_is_built_again(settings, clock):
