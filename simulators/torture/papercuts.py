@@ -48,9 +48,10 @@ class Answer:
 
 
 class Paper:
-    """One run; `folder` is a place in memory, `before` what had been told before it began."""
+    """One run; `folder` is a place in memory, `devices` say what had been told before it; `broken` is as for `Judge`."""
 
-    def __init__(self, folder: Path, run: Run, devices: Devices, domain: str) -> None:
+    def __init__(self, folder: Path, run: Run, devices: Devices, domain: str, broken: bytes = b"") -> None:
+        self.broken = broken
         self.folder, self.run, self.domain, self.devices = folder, run, domain, devices
         self._judges: dict[int, Judge] = {}
         self.steps = len(run.tape)
@@ -86,7 +87,7 @@ class Paper:
                 path.unlink()
             for name, data in files.items():
                 (self.folder / name).write_bytes(data)
-            self._judges[key] = Judge(self.folder, self.domain)
+            self._judges[key] = Judge(self.folder, self.domain, self.broken)
         return self._judges[key].judge(devices, _media(image))
 
     def disks(self, tape: Tape, seed: int, samples: int, positions: Container[int] | None = None) -> Iterator[tuple[str, Devices, Image]]:

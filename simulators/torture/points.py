@@ -30,6 +30,7 @@ from simulators.torture.kernel import role
 
 T = TypeVar("T")
 WAL_HEADER = 32
+SHARED = "-shm"
 SENT_S = 5.0
 """How long the broker is given to acknowledge a publication before a death behind it."""
 LIBRARY_THREAD = "paho-mqtt-client-"
@@ -39,8 +40,9 @@ LIBRARY_THREAD = "paho-mqtt-client-"
 class Act:
     """Something that the server does.
 
-    `kind`: create, folder, write, truncate, sync, delete, commit, publish, answer, body. `names` are its points: one for each
-    stage of a commit, else one. `what` is a topic, or status and path of a request. `folder`: a folder is synced (too).
+    `kind`: create, folder, write, truncate, sync, rename, delete, commit, publish, answer, body. `names` are its points: one for
+    each stage of a commit, else one. `what` is a topic, status and path of a request, or a new name in the same folder. `folder`:
+    a folder is synced (too).
     """
 
     kind: str
@@ -75,6 +77,8 @@ class Points:
         setattr(os, "open", lambda *a, **n: self._opened(real_open, a, n))  # noqa: B010 — of another module
         for name, kind in (("mkdir", "folder"), ("pwrite", "write"), ("fsync", "sync"), ("fdatasync", "sync")):
             setattr(os, name, self._wrapped(kind, getattr(os, name)))
+        for name, kind in (("replace", "rename"), ("rename", "rename"), ("unlink", "delete")):
+            setattr(os, name, self._named(kind, getattr(os, name)))
         commit, attempt, publish, serve = DefaultDialect.do_commit, Writer._attempt, Listener.publish, FastAPI.__call__  # noqa: SLF001
         setattr(DefaultDialect, "do_commit", lambda dialect, c: self._around(self._commit(), partial(commit, dialect, c)))  # noqa: B010
         setattr(Writer, "_attempt", lambda writer, c, jobs: self._staged(writer, jobs, lambda: attempt(writer, c, jobs)))  # noqa: B010
@@ -105,6 +109,19 @@ class Points:
         if not arguments[1] & os.O_CREAT or not self._inside(path) or path.exists():
             return call(*arguments, **named)
         return self._around(Act("create", (f"create {self._inside(path)}",), path), lambda: call(*arguments, **named))
+
+    def _named(self, kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """A call that changes a name; what SQLite shares between processes is memory, and no file of ours."""
+
+        def wrapped(first: Any, *rest: Any, **named: Any) -> Any:
+            path = Path(first)
+            inside = self._inside(path)
+            if not inside or inside.endswith(SHARED) or not path.exists():
+                return call(first, *rest, **named)
+            what = Path(rest[0]).name if kind == "rename" else ""
+            return self._around(Act(kind, (f"{kind} {inside} in {_site()}",), path, what=what), lambda: call(first, *rest, **named))
+
+        return wrapped
 
     def _wrapped(self, kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(first: Any, *rest: Any, **named: Any) -> Any:

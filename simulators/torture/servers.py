@@ -44,11 +44,12 @@ from simulators.torture.tapes import Run
 from simulators.torture.told import Told, Truth
 
 READY_S = 120.0
-ROUND_S = 5.0
+ROUND_S = 4.0
 """A server that has not come to its hour of death by then is told to end, and may die on that way."""
 END_S = 120.0
 """How long the last server is given to take in all that is missing."""
 GIVE_UP = 3
+PAGE = 4096
 DEVICES = 3
 DOMAIN = "evidence.example.gov"
 WITHOUT_CATALOGUE = 8
@@ -110,11 +111,12 @@ class ServerCuts:
             self._made.server_folder.symlink_to(home)
         self.data = self._made.server_folder.resolve()
         os.sync()
-        self._broker = Mosquitto(self._made)
+        self._broker = Mosquitto(self._made, prefix=(sys.executable, "-m", "simulators.leash", str(os.getpid())))
         self.senders = [Sender(state, port, seed * 10 + number) for number, state in enumerate(states)]
         self.findings: list[tuple[str, Findings]] = []
         self.points = Points()
-        self.rebuilt = 0
+        self.without_catalogue = 0
+        self.broken = b""
         self._log = folder / "server.log"
 
     def _settings(self) -> None:
@@ -229,11 +231,22 @@ class ServerCuts:
         for thread in threads:
             thread.join()
 
-    def lose_catalogue(self) -> None:
-        """What can be built again is gone, or is no database any more: then the server says so, and it is deleted as it says."""
-        for path in self.data.glob("catalogue.sqlite*"):
-            path.unlink()
-        self.rebuilt += 1
+    def lose_catalogue(self, how: int | None = None) -> None:
+        """What can be built again is gone (0), is no database any more (1), or lacks a page (2): then the server replaces it."""
+        path = self.data / "catalogue.sqlite"
+        for beside in self.data.glob("catalogue.sqlite-*"):
+            beside.unlink()
+        how = self._chance.randrange(3) if how is None else how
+        if how == 0:
+            path.unlink(missing_ok=True)
+        elif path.exists() and how == 1:
+            path.write_bytes(b"no database " * 1000)
+        elif path.exists():
+            data = path.read_bytes()
+            path.write_bytes(data[:PAGE] + bytes(PAGE) + data[2 * PAGE :])
+        self.broken = path.read_bytes() if how and path.exists() else b""
+        self.without_catalogue += 1
+        os.sync()
 
     # ----------------------------------------------------------------- judging
 
@@ -244,7 +257,7 @@ class ServerCuts:
         copy.mkdir()
         for path in self.data.glob("*.sqlite*"):
             shutil.copy(path, copy)
-        return Judge(copy, DOMAIN).judge([(sender.truth, sender.told.copy()) for sender in self.senders], media_of(self.data))
+        return Judge(copy, DOMAIN, self.broken).judge([(sender.truth, sender.told.copy()) for sender in self.senders], media_of(self.data))
 
     def finish(self) -> None:
         """A server that nobody kills: whatever was recorded is stored, its devices have the receipts, and it ends well."""

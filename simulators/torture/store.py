@@ -65,12 +65,12 @@ def roots_of(lines: Sequence[bytes]) -> dict[int, bytes]:
     return roots
 
 
-def read(folder: Path, findings: Findings) -> Store:
-    """Read both databases; one that is broken is `lost`, one that is not there is empty."""
+def read(folder: Path, findings: Findings, broken: bytes) -> Store:
+    """Read both databases; one that is broken is `lost`, one that is not there, or was broken on purpose, is empty."""
     store = Store()
     for name, take in (("logs", _logs), ("catalogue", _held)):
         path = folder / f"{name}.sqlite"
-        if not path.exists():
+        if not path.exists() or (broken and path.read_bytes() == broken):
             continue
         try:
             with closing(sqlite3.connect(path)) as database:
@@ -128,12 +128,15 @@ def media_path(device: str, recording: str) -> str:
 
 
 class Judge:
-    """Opens the databases in a folder, and judges them by themselves; then what was told, any number of times."""
+    """Opens the databases in a folder, and judges them by themselves; then what was told, any number of times.
 
-    def __init__(self, databases: Path, domain: str) -> None:
+    `broken`: a catalogue with just this content was broken by us, and the server has still to replace it.
+    """
+
+    def __init__(self, databases: Path, domain: str, broken: bytes = b"") -> None:
         self.found = self._own = Findings()
         self._domain = domain
-        self._store = read(databases, self.found)
+        self._store = read(databases, self.found, broken)
         self._ledger = self._store.logs.get(f"{domain}/ledger", Log())
         self._roots = self._ledger.roots()
         self._lines = [_members(line) for line in self._ledger.lines]

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulators.torture.kernel import ROOT, Image, Step, Tape, Tree
-from simulators.torture.points import Act
-
-SHARED = "-shm"
+from simulators.torture.points import SHARED, Act
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,8 @@ class Recorder:
                 self._made(act)
             elif act.kind in ("write", "truncate"):
                 self._note(Step(act.kind, self._number(act.path), act.names[0], offset=act.offset, data=act.data))
+            elif act.kind == "rename":
+                self._renamed(act)
             elif act.kind == "delete":
                 self._deleted(act)
             elif act.kind in ("publish", "answer"):
@@ -117,6 +117,12 @@ class Recorder:
             self._tree.folders[number] = {}
         self._tree.folders[parent][act.path.name] = number
         self._note(Step("link", parent, act.names[0], name=act.path.name, child=number, folder=is_folder))
+
+    def _renamed(self, act: Act) -> None:
+        parent = self._number(act.path.parent)
+        names = self._tree.folders[parent]
+        child = names[act.what] = names.pop(act.path.name)
+        self._note(Step("rename", parent, act.names[0], name=act.path.name, child=child, to=parent, new_name=act.what))
 
     def _deleted(self, act: Act) -> None:
         parent = self._number(act.path.parent)

@@ -20,6 +20,7 @@ TAPE_S = 2.0
 SHORT_TAPE_S = 0.6
 """For the guard, and where there is little time."""
 QUICK_SHARE = 0.1
+BIRTH_S = 1.5
 
 
 def server(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
@@ -46,7 +47,7 @@ def server(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
     deaths, never = sum(points.deaths.values()), [*points.never()]
     known = len(points.known()) + len(places(born))
     figures = {"deaths": points.deaths, "places_found": known, "places_never_died_at": never, "lives": found.tried, "let_out": sums}
-    figures |= {"starts_without_catalogue": cuts.rebuilt, "load_average": os.getloadavg()[1]}
+    figures |= {"starts_without_catalogue": cuts.without_catalogue, "load_average": os.getloadavg()[1]}
     title = "server killed where it writes, syncs, commits, answers, publishes" + ("" if why else ", its ext4 shut down with it")
     remarks = f"{deaths} deaths at {len(points.deaths)} of {known} places; {sums['cosignatures']} cosignatures, {sums['receipts']} receipts"
     command = f"{again('server', effort)} --cuts {effort.cuts}"
@@ -70,8 +71,7 @@ def _birth(folder: Path, disk: LoopDisk | None, point: str, found: Found, sums: 
     """A new deployment that dies in its first start; then it goes on as if nothing had been."""
     with closing(ServerCuts(folder, disk, 1)) as cuts:
         cuts.cut(0, point)
-        cuts.live(1.0)
-        cuts.finish()
+        cuts.live(BIRTH_S)
         _add(found, cuts, sums, points)
 
 
@@ -87,7 +87,7 @@ def _add(found: Found, cuts: ServerCuts, sums: dict[str, int], points: Points) -
 
 
 def paper(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
-    """Two taped runs, the second over a lost catalogue, cut after every step."""
+    """Two taped runs, the second over a broken catalogue, cut after every step."""
     quick = effort.seconds == QUICK.seconds
     found, steps = Found(), 0
     for one in tapes(place, effort, SHORT_TAPE_S if quick else TAPE_S):
@@ -136,10 +136,10 @@ def sentence(answer: Answer) -> str:
 
 
 def tapes(place: Place, effort: Effort, seconds: float) -> Iterator[Paper]:
-    """The first life of a deployment, and another that finds no catalogue."""
+    """The first life of a deployment, and another that finds a broken catalogue."""
     folder, memory = place.disk / "taped", place.memory / "taped"
     memory.mkdir(parents=True)
     with closing(ServerCuts(folder, None, effort.seed)) as cuts:
         yield Paper(memory, *cuts.tape(seconds), DOMAIN)
-        cuts.lose_catalogue()
-        yield Paper(memory, *cuts.tape(seconds), DOMAIN)
+        cuts.lose_catalogue(2)
+        yield Paper(memory, *cuts.tape(seconds), DOMAIN, cuts.broken)
