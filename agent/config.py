@@ -16,7 +16,7 @@ from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agent.config_errors import describe
 from agent.errors import SettingsError
@@ -30,10 +30,22 @@ HttpsUrl = Annotated[str, Field(pattern=r"^https://[^\s/]+/?$", max_length=255)]
 TrackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")]
 
 
+def whole(value: Any) -> Any:
+    """The value; ValueError where it is text that no path and no name can be."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("text without zero bytes is expected")
+    return value
+
+
 class Section(BaseModel):
     """A table of the file: unknown keys and loose types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _no_zero_bytes(cls, value: Any) -> Any:
+        return whole(value)
 
 
 class AgentSection(Section):
@@ -156,6 +168,12 @@ class BoardDevice(BaseModel):
 
     driver: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 
+    @model_validator(mode="after")
+    def _no_zero_bytes(self) -> BoardDevice:
+        for value in self.options.values():
+            whole(value)
+        return self
+
     @property
     def options(self) -> dict[str, Any]:
         """What the driver is made with."""
@@ -231,7 +249,7 @@ def parse(raw: bytes, path: Path) -> Settings:
         members = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: expected UTF-8, got byte {raw[error.start]:#04x} at {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOML's own errors are ValueErrors, and so are numbers of thousands of digits
         raise SettingsError(f"{path}: expected TOML (toml.io), got: {error}") from error
     if "path" in members:
         raise SettingsError(f"{path}, path: there is no such setting")

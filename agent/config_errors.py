@@ -104,7 +104,10 @@ def expected(one: ErrorDetails) -> str:
 
 def shown(value: object) -> str:
     """A wrong value as the file has it, cut to a line."""
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    try:
+        text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or nested deeper than the stack
+        return f"{type(value).__name__} beyond all measure"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 

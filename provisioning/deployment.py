@@ -17,12 +17,15 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from agent.core import note
 from agent.core.errors import NoteError
 from provisioning import broker, files, keys, toml
 from provisioning.authority import MAX_NAME, Authority
 from provisioning.errors import BadName, DeploymentError
+
+_T = TypeVar("_T")
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """Always in the server's and the broker's certificate: on one machine everything finds everything."""
@@ -142,14 +145,22 @@ def load(folder: Path) -> Deployment:
     path = folder / "deployment.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        ports = Ports(**table["ports"])
-        return Deployment(folder.resolve(), table["domain"], table["host"], table["listen"], ports)
+        ports = Ports(**{name: _of(int, port) for name, port in table["ports"].items()})
+        domain, host, listen = (_of(str, table[name]) for name in ("domain", "host", "listen"))
+        return Deployment(folder.resolve(), domain, host, listen, ports)
     except OSError as error:
         raise DeploymentError(
             f"{path}: expected a deployment, got: {error.strerror}; make one: zhilu provision ca {folder} --domain …"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DeploymentError(f"{path}: expected domain, host, listen and [ports], got: {error}") from error
+
+
+def _of(kind: type[_T], value: object) -> _T:
+    """The value when it is of this type; TypeError otherwise."""
+    if type(value) is not kind:
+        raise TypeError(f"{kind.__name__} instead of {type(value).__name__}")
+    return value
 
 
 def _user() -> str | None:

@@ -22,7 +22,7 @@ def read(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsFileError(f"{path}: expected a settings file, got: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsFileError(f"{path}: expected TOML (toml.io), got: {error}") from error
 
 

@@ -30,6 +30,13 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    @field_validator("*")
+    @classmethod
+    def _no_zero_bytes(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("text without zero bytes is expected")
+        return value
+
 
 class Devices(Section):
     """Where devices come in over HTTPS, with their certificates. Port 0 takes a free one, an empty `crl` means no list."""
@@ -144,7 +151,7 @@ def load(path: Path) -> Settings:
         raise SettingsError(f"{path}: expected UTF-8, got byte {e.object[e.start]:#04x} at {e.start}") from e
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
+    except (ValueError, RecursionError) as e:  # TOML's own errors are ValueErrors, and so are numbers of thousands of digits
         raise SettingsError(f"{path}: expected TOML, got: {e}") from e
     try:
         if "folder" in values:
@@ -193,4 +200,8 @@ def _sentence(one: dict[str, Any]) -> str:
     if one["type"] == "missing":
         return f"{key}: expected a value, got none; add it"
     expected = _EXPECTED.get(one["type"], one["msg"].removeprefix("Value error, ").removeprefix("Input should be "))
-    return f"{key}: expected {expected}, got {str(one['input'])[:60]!r}"
+    try:
+        got = repr(str(one["input"])[:60])
+    except (ValueError, RecursionError):  # thousands of digits, or nested deeper than the stack
+        got = f"{type(one['input']).__name__} beyond all measure"
+    return f"{key}: expected {expected}, got {got}"

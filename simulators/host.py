@@ -276,12 +276,15 @@ def _joins(table: Any) -> bool:
 
 def _upstreams(settings: dict[str, Any]) -> dict[str, Address]:
     """Where server and broker are; SimulatorError where they are not on this machine."""
-    url = urlsplit(str(_table(settings, "server").get("url", "")))
     broker = _table(settings, "broker")
-    found = {
-        "server": Address(url.hostname or "", url.port or 443),
-        "broker": Address(str(broker.get("host", "")), int(broker.get("port", 8883))),
-    }
+    try:
+        url = urlsplit(str(_table(settings, "server").get("url", "")))
+        found = {
+            "server": Address(url.hostname or "", url.port or 443),
+            "broker": Address(str(broker.get("host", "")), int(broker.get("port", 8883))),
+        }
+    except (ValueError, TypeError, OverflowError, RecursionError) as problem:
+        raise SimulatorError(f"settings: expected server.url and broker.port to be an address and a port, got: {problem}") from problem
     far = [address.host for address in found.values() if address.host not in LOOPBACK]
     if far:
         raise SimulatorError(
@@ -293,7 +296,7 @@ def _upstreams(settings: dict[str, Any]) -> dict[str, Address]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise SimulatorError(
             f"{path}: expected the settings of an enrolled device, got: {problem}; make one: zhilu provision device"
         ) from problem

@@ -59,6 +59,9 @@ ORDERS: dict[tuple[str, str], Kind] = {
     ("clock", "trust"): Kind("trust", {"source": (str,), "error_ms": (int,)}),
 }
 
+MAX_AT_S = 31_536_000
+"""A year: no script is longer."""
+
 ROLES = frozenset(role for role, _ in ORDERS) | {"indicator"}
 
 
@@ -67,7 +70,7 @@ def check(order: Mapping[str, Any]) -> Kind:
     to, verb = order.get("to"), order.get("do")
     kind = ORDERS.get((to, verb)) if isinstance(to, str) and isinstance(verb, str) else None
     if kind is None:
-        raise ScriptError(f"order to {to!r} to do {verb!r}: there is no such order; expected one of {_known(to)}")
+        raise ScriptError(f"order to {_shown(to)} to do {_shown(verb)}: there is no such order; expected one of {_known(to)}")
     members = {name: value for name, value in order.items() if name not in ("to", "do", "at")}
     if set(members) != set(kind.members):
         raise ScriptError(f"order {to} {verb} has the members {sorted(members)}; expected exactly {sorted(kind.members)}")
@@ -75,8 +78,15 @@ def check(order: Mapping[str, Any]) -> Kind:
         # bool is an int to isinstance; an order that means a figure does not
         if type(value) not in kind.members[name]:
             wanted = " or ".join(accepted.__name__ for accepted in kind.members[name])
-            raise ScriptError(f"order {to} {verb}: {name} is {value!r}; expected {wanted}")
+            raise ScriptError(f"order {to} {verb}: {name} is {_shown(value)}; expected {wanted}")
     return kind
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:80]
+    except (ValueError, RecursionError):  # thousands of digits, or nested deeper than the stack
+        return f"{type(value).__name__} beyond all measure"
 
 
 def _known(role: object) -> str:
@@ -106,8 +116,8 @@ class Script:
     def __init__(self, role: str, clock: Clock, steps: Sequence[Mapping[str, Any]] = ()) -> None:
         for number, step in enumerate(steps):
             at = step.get("at")
-            if isinstance(at, bool) or not isinstance(at, int | float) or at < 0:
-                raise ScriptError(f"step {number}: at is {at!r}; expected seconds from the start, 0 or more")
+            if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at <= MAX_AT_S:
+                raise ScriptError(f"step {number}: at is {_shown(at)}; expected seconds from the start, 0 to {MAX_AT_S}")
             check(step)
         mine = [step for step in steps if step["to"] == role]
         self._clock = clock
@@ -154,7 +164,7 @@ def load_script(path: str) -> list[dict[str, Any]]:
         return []
     try:
         table = tomllib.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise ScriptError(f"script {path} can't be read: {problem}; expected TOML with [[step]] tables") from problem
     steps = table.get("step", [])
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):

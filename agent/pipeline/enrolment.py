@@ -46,7 +46,7 @@ def load(state: Path) -> Enrolment:
         members = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise NotEnrolled(f"{path}: this device is not enrolled; provision it: zhilu provision device …") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AgentError(f"{path}: expected an enrolment, got: {error}; provision the device anew") from error
     return judged(members, path)
 

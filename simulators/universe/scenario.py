@@ -79,6 +79,8 @@ def load(path: Path) -> Story:
         text = path.read_text("utf-8")
     except OSError as error:
         raise ScriptError(f"{path}: {error.strerror}; `zhilu sim list` shows the stories that ship") from error
+    except UnicodeDecodeError as error:
+        raise ScriptError(f"{path}: expected UTF-8: {error}") from error
     return parse(text, str(path))
 
 
@@ -91,7 +93,7 @@ def parse(text: str, name: str = "story") -> Story:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ScriptError(f"{name}{line}: not YAML: {' '.join(filter(None, (error.context, error.problem)))}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ScriptError(f"{name}: not YAML: {error}") from error
     try:
         return _story(raw, _step_lines(node), name)
@@ -170,7 +172,7 @@ def _number(given: Mapping[str, Any], name: str, *, whole: bool = False, unit: s
     """The number under a name, None where there is none."""
     if name not in given:
         return None
-    found = re.fullmatch(r"(\d+)" if whole else rf"(\d+(?:\.\d+)?)\s*{unit}", str(given[name]))
+    found = re.fullmatch(r"([0-9]{1,12})" if whole else rf"([0-9]{{1,12}}(?:\.[0-9]{{1,12}})?)\s*{unit}", str(given[name]))
     if found is None:
         raise ScriptError(f": {name}: expected a {'whole ' * whole}number{f' as in 2{unit}' * bool(unit)}, got {given[name]!r}")
     return float(found[1])
@@ -204,7 +206,7 @@ def _step(one: Mapping[str, Any], last_us: int, devices: int) -> list[Step]:
     if at_us < last_us:
         raise ScriptError(f"at {one['at']} is before the step before, which is at {moment(last_us)}")
     number = one.get("device", "1")
-    if number != "all" and not (number.isdecimal() and 1 <= int(number) <= devices):
+    if number != "all" and not (number.isdecimal() and len(number) < 9 and 1 <= int(number) <= devices):
         raise ScriptError(f"device: expected {f'1 to {devices}' if devices > 1 else '1'} or all, got {number!r}; `devices:` says how many")
     device = None if number == "all" else int(number)
     found = []

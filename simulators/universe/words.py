@@ -10,8 +10,8 @@ US_PER_S = 1_000_000
 UNITS_S = {"ms": 0.001, "s": 1, "min": 60, "h": 3_600, "day": 86_400, "days": 86_400, "year": 31_536_000, "years": 31_536_000}
 DAY_US = 86_400 * US_PER_S
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|days?|years?)")
-_MOMENT = re.compile(r"(?:day (\d+) )?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?")
+_SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(ms|s|min|h|days?|years?)")
+_MOMENT = re.compile(r"(?:day (\d{1,6}) )?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,12})?))?")
 
 
 def span_us(text: str) -> int:
