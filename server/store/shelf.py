@@ -4,7 +4,8 @@ Rules:
 - A Shelf lives for one transaction of the catalogue's writer, its only one; `close` writes what it has gathered.
 - It believes only lines that are cosigned, and of those only what fits: a second `start`, a fragment whose bytes would lie
   upon another's, a name that can't be a file's … are *irregular*: counted at the recording, which then is never `stored`.
-- A fragment is *under a gap* when a later `gap` line names exactly its time, or a span that holds it.
+- A fragment is *under a gap* when a later `gap` line with the reason `storage` names exactly its time, or a span that holds it: its
+  bytes are gone. Any other gap speaks of media that never were, as of sound that a whole picture lacks.
 
 Everything here can be built again from journals and stored bytes.
 """
@@ -25,6 +26,9 @@ MAX_TRACK_BYTES = 1 << 40
 MAX_TRACKS = 256
 MAX_OPEN = 8192
 """Recordings that are remembered between transactions."""
+
+GONE = "storage"
+"""The reason of a gap whose media were there once."""
 
 ADD_FRAGMENTS = """INSERT INTO fragment (track, seq, line, offset, bytes, sha256, pts, duration)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -219,7 +223,7 @@ class Shelf:
         sql = "UPDATE recording SET gaps = gaps + 1, lost_ms = lost_ms + :lost WHERE id = :id"
         self._transaction.execute(sql, {"lost": max(0, members["lost"]), "id": recording.id})
         track = recording.tracks.get(members["track"])
-        if track is not None:
+        if track is not None and members["reason"] == GONE:
             self._transaction.execute(UNDER_GAP, {**values, "track": track.id})
 
     def _stop(self, recording: _Recording, index: int, leaf: str, members: dict[str, Any]) -> None:

@@ -140,8 +140,8 @@ class Device:
     def mark(self, recording: Recording, label: str = "mark") -> None:
         self._of(recording, "mark", label=label)
 
-    def gap(self, recording: Recording, begins: int, lost: int, track: str = "front", *, after: bool = False) -> None:
-        said = {"track": track, "from": begins, "lost": lost, "reason": "power"}
+    def gap(self, recording: Recording, begins: int, lost: int, track: str = "front", *, after: bool = False, reason: str = "") -> None:
+        said = {"track": track, "from": begins, "lost": lost, "reason": reason or ("storage" if after else "power")}
         if after:
             self.line("gap", recording=recording.recording, **said)
         else:
