@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 
 from server.config import Settings
 from server.database import Writer, check, create_folder, lock, read_engine, write_engine
+from server.errors import StorageError
 from server.ledger import keys
 from server.ledger.enrolments import Enrolments
 from server.ledger.ledger import Ledger
@@ -83,6 +84,7 @@ def open_services(settings: Settings, world: World | None = None) -> Iterator[Se
         ledger_key = keys.load(settings.path("keys/ledger.key"), settings.ledger_origin)
         witness_key = keys.load(settings.path("keys/witness.key"), settings.witness_name, keys.COSIGNATURE)
         metrics = Metrics()
+        _refuse_a_second_ledger(settings)
         logs_writer, logs_engine = _open(stack, world, settings, "logs", settings.ingest.commit_ms / 1000)
         logs = Logs(logs_engine, lambda *root: _keep_root(logs_writer, *root))
         ledger = Ledger(logs_writer, logs_engine, logs, ledger_key, world.now_ms, world.random)
@@ -119,6 +121,17 @@ def _open(stack: contextlib.ExitStack, world: World, settings: Settings, name: s
     stack.callback(writer.close)
     stack.callback(reading.dispose)
     return writer, reading
+
+
+def _refuse_a_second_ledger(settings: Settings) -> None:
+    """StorageError where the logs are gone from a folder that was in use: a new ledger would contradict all that was ever signed."""
+    logs = settings.path("logs.sqlite")
+    if logs.exists() and logs.stat().st_size:
+        return
+    media = settings.path("media")
+    for left in (settings.path("catalogue.sqlite"), *(media.iterdir() if media.is_dir() else ())):
+        if left.exists():
+            raise StorageError(f"{logs}: gone, and {left} is there; {REMEDIES['logs']}")
 
 
 def _replace_broken(catalogue: Path) -> None:

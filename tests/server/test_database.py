@@ -72,6 +72,21 @@ def test_a_server_over_broken_logs_says_so_and_ends(services):
         pass
 
 
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_server_whose_logs_are_gone_begins_no_second_ledger(services, left):
+    settings = services.settings
+    services.logs_writer.close()
+    services.catalogue_writer.close()
+    for path in settings.folder.glob("logs.sqlite*"):
+        path.unlink()
+    if left is not None:
+        settings.path("logs.sqlite").write_bytes(left)
+    settings.path("writer.lock").unlink()
+    with pytest.raises(StorageError, match=r"logs\.sqlite: gone, and .*catalogue\.sqlite is there; .* restore it"), open_services(settings):
+        pass
+    assert settings.path("logs.sqlite").exists() is (left is not None)
+
+
 def test_a_databases_refusal_becomes_ours(writer, tmp_path):
     first, twice = together(writer, insert(1), insert(1))
     assert first.result() == 1
