@@ -5,6 +5,8 @@ Rules:
   accepted and not yet passed on are lost.
 - A relay's port stays its own while it is off: a socket that never listens keeps it, so that nobody else gets it meanwhile.
 - Bytes go through as they are; TLS is between the two ends, and the relay knows no key. What it does to them is simulators.weather's.
+- Where nothing passes any more (`dark_bytes`) a sender is not acknowledged either: of what it goes on sending a window is taken, and its
+  socket stays full.
 - Everything is counted, so that what was sent and never arrived can be said (`Counts`).
 
 Loopback only.
@@ -25,6 +27,9 @@ CONNECT_WITHIN_S = 10.0
 SLOW_BUFFER_BYTES = 16_384
 """Of a socket on a line that is limited: what waits, waits at its sender, as before a slow modem, and not in here."""
 
+UNHEARD_BYTES = 14_600
+"""A sender that hears no acknowledgement sends its window and no more: at least the initial one, ten segments (RFC 6928)."""
+
 IN_FLIGHT = 4
 """Pieces of one direction that may be under way while they are held back: a window of 64 KiB, as TCP has on such a way."""
 
@@ -39,10 +44,16 @@ class Address:
 
 @dataclass(slots=True)
 class Counts:
-    """Of one relay. Bytes `up` came from the device and were passed on, `down` the other way; `lost` were taken and never passed on."""
+    """Of one relay. Bytes `up` came from the device and were passed on, `down` the other way; `lost` were swallowed.
+
+    `taken` is all that came from the device, also what waited in here when its connection ended. `stuck` connections went dark, and
+    their senders have used up their windows.
+    """
 
     accepted: int = 0
     cut: int = 0
+    stuck: int = 0
+    taken_up_bytes: int = 0
     up_bytes: int = 0
     down_bytes: int = 0
     lost_up_bytes: int = 0
@@ -79,6 +90,8 @@ class _Connection:
 
     weather: Weather
     dead: bool = False
+    dark: bool = False
+    unheard: int = 0
     passed: int = 0
     cut_at: int | None = None
 
@@ -96,8 +109,15 @@ class _Connection:
         left = 0 if self.dead else min([count, *(max(limit - self.passed, 0) for limit in limits)])
         self.passed += left
         if self.weather.dark_bytes is not None and self.passed >= self.weather.dark_bytes:
-            self.dead = True
+            self.dead = self.dark = True
+        if self.dark:
+            self.unheard += count - left
         return left
+
+    @property
+    def full(self) -> bool:
+        """Whether its sender's window is used up: nothing of what it sent is acknowledged."""
+        return self.dark and self.unheard >= UNHEARD_BYTES
 
     @property
     def over(self) -> bool:
@@ -142,6 +162,9 @@ class Relay:
         if seed is not None:
             self._chance = random.Random(seed)  # noqa: S311
         self.weather = weather
+        if weather.dark_bytes is not None:
+            for writer in self._open:
+                _small(writer)
         await self._listen()
 
     async def close(self) -> None:
@@ -186,6 +209,8 @@ class Relay:
 
     async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(self.weather)
+        if self.weather.dark_bytes is not None:
+            _small(writer)
         if self.weather.swallow:
             await self._swallow(connection, reader)
             return
@@ -211,6 +236,7 @@ class Relay:
         connection.dead = True
         with contextlib.suppress(OSError):
             while data := await reader.read(PIECE_BYTES):
+                self.counts.taken_up_bytes += len(data)
                 self.counts.lost_up_bytes += len(data)
 
     # ----------------------------------------------------------------- one direction
@@ -218,7 +244,7 @@ class Relay:
     async def _pump(self, connection: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
         """From one end to the other until one is done; raises _Cut where the weather ends it."""
         held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(IN_FLIGHT)
-        fetching = asyncio.create_task(self._fetch(reader, held))
+        fetching = asyncio.create_task(self._fetch(connection, reader, held, up=up))
         try:
             with contextlib.suppress(OSError):
                 await self._deliver(connection, held, writer, up=up)
@@ -228,15 +254,21 @@ class Relay:
         if connection.dead and up:
             raise _Cut  # its sender has given up; the other end may be waiting still
 
-    async def _fetch(self, reader: asyncio.StreamReader, held: asyncio.Queue[tuple[float, bytes]]) -> None:
+    async def _fetch(
+        self, connection: _Connection, reader: asyncio.StreamReader, held: asyncio.Queue[tuple[float, bytes]], *, up: bool
+    ) -> None:
         """Pieces with the moment from which on they may be passed; an empty one is the end."""
         loop, due = asyncio.get_running_loop(), 0.0
         data = b"begin"
         while data:
+            if up and connection.full:
+                self.counts.stuck += 1
+                await asyncio.Event().wait()  # until the switch, or who gave the weather, ends it
             try:
                 data = await reader.read(self.weather.piece_bytes(PIECE_BYTES))
             except OSError:
                 data = b""
+            self.counts.taken_up_bytes += len(data) if up else 0
             due = max(due, loop.time() + self.weather.behind_s(self._chance))
             await held.put((due, data))
 

@@ -143,5 +143,5 @@ def wire(unit: Unit, counts: Mapping[str, int]) -> Wire:
     media = sum(json.loads(line)["bytes"] for line in lines if b'"kind":"fragment"' in line)
     unanswered = max(counts["upload_bytes"] - counts["uploaded"], 0)
     twice = counts["batch_bytes_twice"] + unanswered + counts["upload_bytes_missed"]
-    taken = {name: relay.counts.up_bytes + relay.counts.lost_up_bytes for name, relay in unit.host.network.relays.items()}
+    taken = {name: relay.counts.taken_up_bytes for name, relay in unit.host.network.relays.items()}
     return Wire(media + sum(len(line) + 1 for line in lines), twice, sum(taken.values()), media, taken["server"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from simulators.errors import SimulatorError
-from simulators.network import Address, Lines, Network, Relay
+from simulators.network import IN_FLIGHT, PIECE_BYTES, UNHEARD_BYTES, Address, Lines, Network, Relay
 from simulators.weather import CLEAR, WEATHERS, Weather, forecast, weather
 
 GENEROUS_S = 60
@@ -207,6 +207,25 @@ def test_a_black_hole_opens_behind_so_many_bytes_and_the_server_is_not_told():
         assert relay.connections == 1
         writer.close()
         await until(lambda: not relay.connections)
+
+    run(story)
+
+
+def test_into_a_black_hole_goes_a_window_and_no_more():
+    """Nothing is acknowledged in there, so no sender of the real world could empty itself into it."""
+
+    async def story(relay, _upstream):
+        await relay.become(Weather(dark_bytes=1_000))
+        _, writer = await connect(relay)
+        writer.write(DATA)
+        await until(lambda: relay.counts.stuck)
+        await relay.become(CLEAR)
+        assert await exchange(relay, b"a new one") == b"a new one"
+        assert UNHEARD_BYTES <= relay.counts.lost_up_bytes < UNHEARD_BYTES + (IN_FLIGHT + 2) * PIECE_BYTES < len(DATA)
+        assert relay.connections >= 1
+        writer.close()
+        await relay.off()
+        assert not relay.connections
 
     run(story)
 

@@ -29,8 +29,7 @@ IN_A_HURRY = ("weathers", "deaths", "impostors")
 
 UNTRIED = (
     "agents killed under a bad network; 5 GB or a week to catch up, in real time; "
-    "packets lost or doubled, which TCP hides: loss is lateness here; bytes twice have no bound in this row, and a black hole here "
-    "acknowledges what it swallows, as no real one does"
+    "packets lost or doubled, which TCP hides: loss is lateness here; bytes twice have no bound in this row"
 )
 
 WITHIN_S = 1_800
