@@ -3,6 +3,7 @@
 Rules:
 - Nothing waits in truth: the clock jumps to the next event. Events of the same instant happen in the order in which they were put.
 - One thing at a time: a task goes on until it waits (`pause`, `Bell.wait`) or ends. So one seed gives one history.
+- What goes round in circles is found: where one minute holds more events than `most_a_minute`, `crowded` is told, once.
 - A task that is killed unwinds from where it waits, as a process does that is told to exit; what its `finally` does is done.
 
 Tasks are greenlets, because the agent's own code waits deep inside of calls. Nobody waits while holding a lock.
@@ -22,6 +23,9 @@ from simulators.errors import SimulatorError
 
 US_PER_S = 1_000_000
 
+MOST_A_MINUTE = 60_000
+"""Events: a recorder that records and sends makes some 1,600 in a minute."""
+
 Entry = list[Any]
 """[when in µs, number, what to do or None where it was called off]."""
 
@@ -33,6 +37,9 @@ class Agenda:
         self.now_us = 0
         self.stopped = ""
         self.steps = 0
+        self.most_a_minute = MOST_A_MINUTE
+        self.crowded: Callable[[], object] = lambda: None
+        self._minute, self._steps_then = 0, 0
         self._heap: list[Entry] = []
         self._numbers = count()
 
@@ -57,6 +64,11 @@ class Agenda:
             if act is not None:
                 self.now_us = when_us
                 self.steps += 1
+                if when_us >= self._minute:
+                    self._minute, self._steps_then = when_us + 60 * US_PER_S, self.steps
+                elif self.steps - self._steps_then > self.most_a_minute:
+                    self._minute = 0
+                    self.crowded()
                 act()
         if not self.stopped:
             self.now_us = max(self.now_us, until_us)

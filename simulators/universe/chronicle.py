@@ -3,6 +3,7 @@
 Rules:
 - A device records some times a day, for some seconds or minutes; sometimes somebody marks.
 - On top of that come troubles, each at its own rate a day: the table TROUBLES. Most end by themselves.
+- Nothing records for ever: whoever holds the recorder looks at it now and then and stops what should have stopped.
 - The same seed, days and devices give the same story. Nothing in it is impossible: it is what a bad month may bring.
 """
 
@@ -15,11 +16,13 @@ from dataclasses import dataclass
 from simulators.universe.chance import stream
 from simulators.universe.device import Making
 from simulators.universe.scenario import Step, Story
-from simulators.universe.words import DAY_US, US_PER_S
+from simulators.universe.words import DAY_US, US_PER_S, span_us
 from simulators.universe.world import Setting
 
 RECORDINGS_A_DAY = 2.5
 MARKED = 0.15
+LOOKS_US = (120 * US_PER_S, 900 * US_PER_S)
+"""How long after a stop that should have come, or after an order to start, somebody looks; twice, if the first look came to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +151,17 @@ def _recordings(chance: random.Random, number: int, length_us: int, steps: list[
         length = _span(chance, 4, 150)
         moments.append(at_us)
         steps.append(Step(at_us, do=f"record for {length}", device=number))
+        steps += _looks(at_us + span_us(length), number)
         if chance.random() < MARKED:
             steps.append(Step(at_us + 3 * US_PER_S, do="press mark", device=number))
         if chance.random() < MARKED:
             steps.append(Step(at_us + 4 * US_PER_S, do="hold mark", device=number))
     return moments
+
+
+def _looks(at_us: int, number: int) -> list[Step]:
+    """Somebody sees that it still records, and stops it; where it does not, a long press does nothing."""
+    return [Step(at_us + later_us, do="hold record", device=number) for later_us in LOOKS_US]
 
 
 def _troubles(chance: random.Random, rows: list[Trouble], number: int, length_us: int, moments: list[int], steps: list[Step]) -> None:
@@ -162,4 +171,7 @@ def _troubles(chance: random.Random, rows: list[Trouble], number: int, length_us
             at_us = chance.randrange(0, length_us)
             if moments and chance.random() < row.while_recording:
                 at_us = chance.choice(moments) + int(chance.uniform(-3, 60) * US_PER_S)
-            steps.append(Step(max(at_us, 0), do=row.words(chance), device=number))
+            words = row.words(chance)
+            steps.append(Step(max(at_us, 0), do=words, device=number))
+            if words == "order start":
+                steps.extend(_looks(max(at_us, 0), number))

@@ -36,12 +36,14 @@ class Told:
     gaps: list[dict[str, Any]] = field(default_factory=list)
 
     def under_gap(self, fragment: dict[str, Any]) -> bool:
-        """Whether a gap says that the fragment's bytes are not there."""
+        """Whether a gap says that the fragment's bytes are gone; any other speaks of media that never were."""
         begin, length = fragment["pts"], fragment["duration"]
         for gap in self.gaps:
             first, lost = gap["from"], gap["lost"]
-            if gap["track"] == fragment["track"] and (
-                (first, lost) == (begin, length) or (length > 0 and first <= begin and begin + length <= first + lost)
+            if (
+                gap["reason"] == "storage"
+                and gap["track"] == fragment["track"]
+                and ((first, lost) == (begin, length) or (length > 0 and first <= begin and begin + length <= first + lost))
             ):
                 return True
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from server.errors import Unknown
@@ -30,8 +31,9 @@ PUT = re.compile(r"/api/v1/media/([^/]+)/([^/]+)/([^/]+)/(\d+)")
 class Door:
     """Requests of devices whose names their certificates say."""
 
-    def __init__(self, services: Services, indexer: Indexer, enrolments: Intake) -> None:
-        self._services, self._indexer, self._enrolments = services, indexer, enrolments
+    def __init__(self, services: Services, indexer: Indexer, enrolments: Intake, came_again: Callable[[str, int], object]) -> None:
+        """`came_again(device, bytes)` hears of fragments that were held already when they came."""
+        self._services, self._indexer, self._enrolments, self._came_again = services, indexer, enrolments, came_again
 
     def ask(self, device: str, method: str, path: str, body: bytes, headers: dict[str, str], *, whole: bool) -> Answer:
         """The answer, problems included."""
@@ -104,6 +106,8 @@ class Door:
                     if running.digest() != expected:
                         raise Problem("digest-mismatch", f"expected {expected.hex()}, got {running.hexdigest()}")
         finally:
+            if again := sum(one.bytes for one in upload.checked if one.held):
+                self._came_again(device, again)
             new = upload.settle()
             if new:
                 self._indexer.held()

@@ -38,6 +38,7 @@ INVARIANTS = {
     "loss-stated": "what was recorded is on record, or a line says that it was lost, and why",
     "sessions": "recordings are legal: numbered without a gap, one at a time, nothing behind the stop",
     "unexpected": "no daemon meets an error that nobody expects",
+    "finishes": "nothing goes round in circles: a world comes to its end, and no minute of it is too full",
 }
 
 GRACE_US = 60 * US_PER_S
@@ -121,12 +122,15 @@ class Judge:
             return
         files, folder = device.card.files, device.folder / "journal" / batch.origin.rpartition("/")[2]
         for name in files.list(folder):
-            if name.startswith("segment-") or name == "checkpoints":
-                size = files.unsynced(folder / name)
-                if size:
-                    self.fault(
-                        "durable-first", f"{batch.origin}: lines up to {batch.size} left while {size} bytes of {name} were not synced"
-                    )
+            if name == "checkpoints" or name.endswith(".jsonl"):
+                loose = files.unsynced(folder / name)
+                # what lies behind the durable bytes may be an append that the disk refused: that never left
+                if loose and not _keeps(name, files.read(folder / name, 0, files.size(folder / name) - loose), batch):
+                    self.fault("durable-first", f"{batch.origin}: lines up to {batch.size} left, {loose} bytes of {name} are not synced")
+
+    def came_again(self, device: str, size: int) -> None:  # noqa: ARG002 - for whoever looks closer
+        """Media came that the server held already."""
+        self.traffic.held_again += size
 
     def handed(self, device: str, recording: str, track: str, offset: int, size: int) -> None:
         """Bytes of media left a device."""
@@ -216,8 +220,14 @@ class Judge:
     # ----------------------------------------------------------------- what happens on a device
 
     def emitted(self, device: Device, event: Any) -> None:
-        """Capture said something."""
+        """Capture said something; what it begins on a disk in trouble may be refused from its start on."""
         self.takes.emitted(device.name, event, self._now_us())
+        if self._in_trouble(device):
+            self.takes.refused(device.name)
+
+    def _in_trouble(self, device: Device) -> bool:
+        since_us = self._now_us() - self._trouble_us.get(device.name, -GRACE_US)
+        return bool(device.card.fault) or device.card.tight or since_us < GRACE_US
 
     def started(self, device: Device) -> None:
         """A start has recovered, and said what it found."""
@@ -242,6 +252,8 @@ class Judge:
         assert device.pipeline is not None
         fold = self.folds[device.pipeline.origin]
         self.counts["lines"] += len(lines)
+        if any(b'"storage"' in line and b'"failed"' in line for line in lines):
+            self.takes.owned_up(device.name, self._now_us())
         fold.replace(first, lines)
         self._legal(fold)
 
@@ -289,9 +301,7 @@ class Judge:
     def failed(self, device: Device, daemon: str, error: BaseException) -> None:
         """A daemon met an error that no stage expected."""
         self.counts["faults"] += 1
-        since_us = self._now_us() - self._trouble_us.get(device.name, -GRACE_US)
-        troubled = device.card.fault or since_us < GRACE_US or device.name in self.lied
-        if isinstance(error, AgentError) and troubled:
+        if isinstance(error, AgentError) and (self._in_trouble(device) or device.name in self.lied):
             self.takes.refused(device.name)
             return
         self.fault("unexpected", f"{device.name} {daemon}: {type(error).__name__}: {error}")
@@ -299,3 +309,11 @@ class Judge:
     def died(self, device: Device) -> None:
         """Its agent runs no more."""
         self.takes.died(device.name, self._now_us())
+
+
+def _keeps(name: str, durable: bytes, batch: wire.Batch) -> bool:
+    """Whether the durable bytes of a journal's file hold their part of a batch."""
+    if name == "checkpoints":
+        return batch.note.encode() in durable
+    first = int(name.removeprefix("segment-").removesuffix(".jsonl"))
+    return first + durable.count(b"\n") >= batch.size

@@ -46,6 +46,8 @@ ANCHOR_US = 3_600 * US_PER_S
 """The real one anchors each minute; an hour keeps a simulated week cheap, and nothing here depends on it."""
 SUBSCRIPTIONS = ("zhilu/+/journal", "zhilu/+/status", "zhilu/+/health", "zhilu/+/reported")
 INDEX_US = 2 * US_PER_S
+INDEX_LOOK_S = 300.0
+"""The real one looks more often where nothing is said to be new."""
 RECONNECT_US = 2 * US_PER_S
 SETTINGS = "domain = {domain}\n[media]\nreserve_bytes = 0\n[ingest]\npark_ms = 250\n"
 
@@ -78,6 +80,7 @@ class Server:
 
     def __init__(self, agenda: Agenda, folder: Path, name: str, broker: Broker, seed: int, sent: Callable[[str, bytes], None]) -> None:
         self.name, self.folder, self.broker = name, folder, broker
+        self.came_again: Callable[[str, int], object] = lambda _device, _size: None
         self.up = False
         self.starts = 0
         self._agenda, self._seed, self._sent = agenda, seed, sent
@@ -121,7 +124,7 @@ class Server:
         services.ledger.subscribe(self._beacon)
         self.enrolments = Intake(self.folder / "enrolments", DOMAIN, services.enrolments, services.logs_writer)
         self.enrolments.step()
-        self.door = Door(services, self.indexer, self.enrolments)
+        self.door = Door(services, self.indexer, self.enrolments, self.came_again)
         self._tasks = [
             self._agenda.spawn("indexer", self._index, self._task_ended),
             self._agenda.spawn("anchors", self._anchor, self._task_ended),
@@ -258,7 +261,7 @@ class Server:
 
     def _index(self) -> None:
         while True:
-            self._news.wait()
+            self._news.wait(INDEX_LOOK_S)
             pause(INDEX_US)
             while self.indexer.step():
                 pass

@@ -3,6 +3,8 @@
 Rules (docs/evidence-format.md, sections 2 and 4):
 - Each fragment that capture made has its line, or its time lies under a `gap` of its track with a reason.
 - What capture itself said to be missing stands in a `gap` too. Every recording has a `stop`.
+- A disk that refuses may refuse a whole recording: then a `storage` line says that it refused, and since when; unless the power went
+  before the disk took a line again.
 - A power cut costs at most the fragment that was being made and one more; how much it cost is measured. A start of the last
   moments before a cut may leave no trace at all: that is measured too, and must be moments.
 """
@@ -52,6 +54,10 @@ class Takes:
         """Media that the worst power cut cost, made or being made, and said to be lost."""
         self.worst_start_us = 0
         """The longest recording that left no trace: the press came this long before the cut."""
+        self.unsaid = 0
+        """Recordings that a disk refused from their start on, whose device died before it could say so."""
+        self._owned_up: dict[str, int] = {}
+        self._died: dict[str, int] = {}
 
     def emitted(self, device: str, event: Event, now_us: int) -> None:
         """Capture said something."""
@@ -71,6 +77,7 @@ class Takes:
 
     def died(self, device: str, now_us: int) -> None:
         """The device has no power any more, or its agent ended."""
+        self._died[device] = now_us
         for take in self.known.values():
             if take.device == device and take.ended_us is None:
                 take.ended_us, take.cut = now_us, True
@@ -81,13 +88,20 @@ class Takes:
             if take.device == device and take.ended_us is None:
                 take.refused = True
 
+    def owned_up(self, device: str, now_us: int) -> None:
+        """A line says that the disk had refused."""
+        self._owned_up[device] = now_us
+
     # ----------------------------------------------------------------- the judgement
 
     def judge(self, take: Take, told: Told | None) -> Iterable[str]:
         """What is wrong with the lines of a recording."""
         if told is None:
             lasted_us = (take.ended_us or take.began_us) - take.began_us
-            if take.refused:
+            if take.refused and self._owned_up.get(take.device, -1) >= take.began_us:
+                return
+            if take.refused and self._died.get(take.device, -1) >= take.began_us:
+                self.unsaid += 1
                 return
             if not take.cut or lasted_us > UNTRACED_US:
                 yield f"{take.recording} ran {lasted_us / 1e6:.1f} s and stands in no journal"

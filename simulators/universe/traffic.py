@@ -33,6 +33,8 @@ class Traffic:
     media_again: int = 0
     lines: int = 0
     lines_again: int = 0
+    held_again: int = 0
+    """Bytes of media that came though the server held them already."""
     _places: dict[tuple[str, str, str], Places] = field(default_factory=dict)
     _furthest: dict[str, int] = field(default_factory=dict)
 
@@ -50,7 +52,16 @@ class Traffic:
         self._furthest[origin] = max(furthest, first + len(lines))
 
     @property
+    def sent_bytes(self) -> int:
+        """All bytes that left."""
+        return self.media * SCALE + self.lines
+
+    @property
+    def again_bytes(self) -> int:
+        """Those of them that had left before."""
+        return self.media_again * SCALE + self.lines_again
+
+    @property
     def again_percent(self) -> float:
         """Of all bytes that left, how many had left before."""
-        total = self.media * SCALE + self.lines
-        return 100 * (self.media_again * SCALE + self.lines_again) / total if total else 0.0
+        return 100 * self.again_bytes / self.sent_bytes if self.sent_bytes else 0.0

@@ -53,9 +53,11 @@ class World:
         self.agenda = Agenda()
         self.folder = Path(tempfile.mkdtemp(prefix="zhilu-", dir=MEMORY if MEMORY.is_dir() else None))
         self.judge = Judge(lambda: self.agenda.now_us, self.agenda.stop)
+        self.agenda.crowded = lambda: self.judge.fault("finishes", f"more than {self.agenda.most_a_minute} events in a minute")
         self.broker = Broker(self.agenda, stream(setting.seed, "broker"))
         self.server = Server(self.agenda, self.folder / "server", "main", self.broker, setting.seed, self.judge.said)
         self.judge.server = self.server
+        self.server.came_again = self.judge.came_again
         self.stranger: Server | None = None
         self.mixed = 0.0
         self.order_number = 0
@@ -167,7 +169,7 @@ class World:
         device.battery.put(100, charging=True)
         device.battery.answers = True
         device.receiver.state = "well"
-        device.lens.camera, device.lens.microphone, device.lens.slow = True, True, False
+        device.lens.camera, device.lens.microphone, device.lens.silent, device.lens.slow = True, True, False, False
         device.lens.changed()
         device.switch_on()
         device.nudge()
@@ -202,7 +204,11 @@ class World:
             "starts": judge.counts["starts"],
             "cuts": sum(device.card.cuts for device in self.devices),
             "media_bytes": judge.traffic.media * SCALE,
+            "sent_bytes": judge.traffic.sent_bytes,
+            "again_bytes": judge.traffic.again_bytes,
+            "held_again_bytes": judge.traffic.held_again * SCALE,
             "again_percent": round(judge.traffic.again_percent, 3),
+            "unsaid": judge.takes.unsaid,
             "worst_cut_s": round(judge.takes.worst_cut_us / US_PER_S, 2),
             "worst_start_s": round(judge.takes.worst_start_us / US_PER_S, 2),
         }
