@@ -13,7 +13,7 @@
     server     the server's real parts, killed and started  intake     its HTTP, without HTTP
     world      all of it together
     judge …    what must hold, all the time and in the end
-    phrases    what a story may do                          expect     what it may ask
+    phrases    what a story may do    acts  how it is done    expect     what it may ask
     scenario   stories as YAML files                        chronicle  stories by chance
     shrink     a story that fails, made short               breaks     rules broken on purpose, for the judges
 

@@ -4,6 +4,7 @@ Rules, those of `agent.capture.recorder`:
 - What a press means is `agent.core.trigger`'s, what it may do now is `agent.core.session`'s table.
 - A start emits `RecordingStarted`, the ring's seconds, then a fragment a second; a stop ends the recording at its own moment.
 - A camera that goes ends its track; sound goes on in a track of its own; the gap is said every ten seconds and when it is over.
+- A microphone that hears nothing is told after a while, and again at a start; an encoder that loses half a second is told once.
 
 Only what comes out of it is like the real one's: events in order. Encoders, rings and threads are tried in tests/agent/capture.
 """
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.capture.events import Alarm, Event, FragmentMade, GapFound, Marked, RecordingStarted, RecordingStopped, TrackBegun
+from agent.capture.gaps import TELL_US
 from agent.capture.settings import CaptureSettings
 from agent.core import ulid
 from agent.core.session import Session
@@ -28,14 +30,21 @@ DRAIN_US = 200_000
 """What is still in the encoders at a stop comes this much later."""
 ENDS = {"power": "power_low", "storage": "disk_full", "shutdown": "shutdown", "signal": "press_stop"}
 TURN_US = 50_000
+TELL_MS = TELL_US // MS
+CALM_US = 15_000_000
+"""So long after the last loss the real recorder says that it is over."""
 
 
 @dataclass(slots=True)
 class Lens:
-    """What the recorder looks and listens through; a story changes it and calls `changed`. `slow`: the encoder loses a third."""
+    """What the recorder looks and listens through; a story changes it and calls `changed`.
+
+    `silent`: samples come and are all the same. `slow`: the encoder loses a third.
+    """
 
     camera: bool = True
     microphone: bool = True
+    silent: bool = False
     slow: bool = False
     since_us: int = 0
     bytes_a_second: int = 1_000
@@ -87,8 +96,11 @@ class Capture:
         self._stop_trigger = ""
         self._entries: dict[str, Entry] = {}
         self._told = lens.looks
+        self._told_silent, self._lost_ms = False, 0
         lens.since_us = clock.up_us()
         lens.changed = self._look
+        if lens.silent:
+            self._soon("ears", settings.silent_after_s * 1_000_000, self._listen)
 
     # ----------------------------------------------------------------- agent.capture.recorder.Recorder
 
@@ -214,6 +226,8 @@ class Capture:
         self._film = film_ = Film(name, now_us - ring_us, now_us - ring_us)
         self._stop_trigger = ""
         self._emit(RecordingStarted(name, trigger, film_.epoch_us, now_us, continues))
+        if self._told_silent:
+            self._emit(Alarm("microphone-silent", "microphone: it was silent before the recording began"))
         self._change(film_)
         self._make(film_, now_us, pre=True)
         self._entries["second"] = self._agenda.after(self._settings.fragment_ms * MS, self._second)
@@ -246,9 +260,14 @@ class Capture:
         self._emit(FragmentMade(film_.name, film_.track, film_.seq, data, begin_ms, length_ms - lost_ms, pre))
         if lost_ms:
             self._emit(GapFound(film_.name, film_.track, begin_ms + length_ms - lost_ms, lost_ms, "encoder"))
+            told, self._lost_ms = self._lost_ms >= TELL_MS, self._lost_ms + lost_ms
+            if not told and self._lost_ms >= TELL_MS:
+                self._emit(Alarm("media-dropped", "camera: frames were left out, the encoder was too slow"))
 
     def _look(self) -> None:
         """Camera, microphone or encoder changed."""
+        self._soon("ears", self._settings.silent_after_s * 1_000_000 if self._lens.silent else 0, self._listen)
+        self._soon("pace", CALM_US, self._keeps_pace)
         looks, told = self._lens.looks, self._told
         self._told = looks
         for name, here, was in zip(("camera", "microphone"), looks, told, strict=True):
@@ -263,6 +282,22 @@ class Capture:
         if film_ is not None and film_.until_us is None and film_.looks != looks:
             self._make(film_, self._clock.up_us())
             self._change(film_)
+
+    def _soon(self, name: str, wait_us: int, act: Callable[[], None]) -> None:
+        cancel(self._entries.pop(name, None))
+        self._entries[name] = self._agenda.after(wait_us, act)
+
+    def _listen(self) -> None:
+        if self._lens.silent != self._told_silent:
+            self._told_silent = self._lens.silent
+            said = "samples do not change: nothing is heard" if self._told_silent else "samples change again"
+            self._emit(Alarm(f"microphone-{'silent' if self._told_silent else 'back'}", f"microphone: {said}"))
+
+    def _keeps_pace(self) -> None:
+        if not self._lens.slow:
+            lost_ms, self._lost_ms = self._lost_ms, 0
+            if lost_ms >= TELL_MS:
+                self._emit(Alarm("media-back", f"nothing is lost any more; {lost_ms} ms were"))
 
     def _change(self, film_: Film) -> None:
         """Another track for what can be seen and heard from here on."""

@@ -7,6 +7,7 @@ no story. A world that fails prints its seed, shortens what happened to the few 
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
 import sys
 import time
@@ -22,7 +23,7 @@ HERE = Path(__file__).resolve().parents[2]
 SHIPPED = HERE / "tests" / "scenarios"
 USAGE = 2
 EXAMPLES = {
-    "scenario": "zhilu sim scenario tests/scenarios/server-away-for-a-week.yaml",
+    "scenario": "zhilu sim scenario power-cut-while-recording",
     "world": "zhilu sim world --seed 7 --days 10 --devices 4",
     "list": "zhilu sim list --phrases",
 }
@@ -59,12 +60,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     options = parser().parse_args(argv)
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # what the parts would log is expected here: it is what they are put through
     try:
         return {"scenario": _scenarios, "world": _worlds, "list": _list}[options.what](options)
     except ScriptError as error:
         sys.stderr.write(f"zhilu sim: {error}\n")
         return USAGE
+    finally:
+        logging.disable(before)
 
 
 # --------------------------------------------------------------------------- stories
@@ -84,9 +88,15 @@ def _scenarios(options: argparse.Namespace) -> int:
 
 
 def _found(given: Path) -> Path:
-    if given.exists() or given.suffix:
+    """The file, or the story of that name that ships."""
+    if given.exists():
         return given
-    return SHIPPED / f"{given.name}.yaml"
+    shipped = SHIPPED / f"{given.name.removesuffix('.yaml')}.yaml"
+    if shipped.exists() and given.parent == Path():
+        return shipped
+    near = difflib.get_close_matches(given.stem, [path.stem for path in SHIPPED.glob("*.yaml")], 1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    raise ScriptError(f"{given}: there is no such file, and no story of that name; {meant}`zhilu sim list` shows those that ship")
 
 
 def _verdict(name: str, outcome: Outcome, took_s: float) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.core.kinds import KINDS
+from agent.uplink.errors import REASONS
 from simulators.errors import ScriptError
 from simulators.universe.ending import waits
 
@@ -56,6 +57,8 @@ def answer(world: World, device: Device, asked: Mapping[str, Any]) -> list[str]:
         said = QUESTIONS[key].ask(world, device, value)
         if said:
             found.append(f"{key}: expected {shown(value)}, {said}")
+    if "felt" in asked and not found:
+        device.indicator.felt.clear()  # used up
     return found
 
 
@@ -99,7 +102,9 @@ def _members(value: Any) -> str:
 
 
 def _counts_by_reason(value: Any) -> str:
-    return "" if isinstance(value, dict) and not any(map(_count, value.values())) else "reasons with counts as in {old: 1, unsigned: >0}"
+    if isinstance(value, dict) and set(value) <= set(REASONS) and not any(map(_count, value.values())):
+        return ""
+    return f"counts of {', '.join(REASONS)}, as in {{no-signature: >0}}"
 
 
 def _line_members(value: Any) -> str:
@@ -140,13 +145,12 @@ def _screen(_world: World, device: Device, value: Any) -> str:
 
 
 def _felt(_world: World, device: Device, value: Any) -> str:
-    """Since the last time that something was asked about feeling; what was found is used up."""
+    """Since the last time that something was asked about feeling and found."""
     patterns = [pattern for _, pattern in device.indicator.felt]
     names = {"start": "long", "stop": "long-long", "mark": "short", "alarm": "short-short-short"}
     wanted = names.get(str(value), str(value))
     if wanted not in patterns:
         return f"got {', '.join(patterns) or 'nothing'}"
-    device.indicator.felt.clear()
     return ""
 
 
@@ -263,7 +267,7 @@ def _refused(_world: World, device: Device, value: Any) -> str:
     """Messages that the device did not believe, by reason."""
     counts = device.pipeline.upward.refused if device.pipeline is not None else {}
     wrong = {reason: counts.get(reason, 0) for reason, wanted in dict(value).items() if not _counts(counts.get(reason, 0), str(wanted))}
-    return f"got {wrong}" if wrong else ""
+    return f"got {shown(wrong)}" if wrong else ""
 
 
 def _forks(world: World, _device: Device, value: Any) -> str:

@@ -10,28 +10,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.core import lines, note, wire
 from simulators.errors import ScriptError
-from simulators.universe.agenda import US_PER_S
-from simulators.universe.clock import EPOCH_MS
-from simulators.universe.server import DOMAIN, private_key
+from simulators.universe import acts
+from simulators.universe.acts import Act
 from simulators.universe.words import span_us
 
 if TYPE_CHECKING:
     from simulators.universe.device import Device
     from simulators.universe.world import World
 
-HOLD_US = 1_500_000
-TAP_US = 150_000
-PASSES_US, HOLE_US = 5 * US_PER_S, 60 * US_PER_S
-KBIT = 125
 MB = 1_000
-
-Act = Callable[["World", "Device", list[str]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,8 @@ def _checked(row: Phrase, values: list[str]) -> list[str]:
 def _nearest(text: str) -> str:
     """The phrase that was meant, perhaps; for one with a word to choose, its words."""
     known = {words: row for row in PHRASES for words in _spelt(row)}
-    found = difflib.get_close_matches(re.sub(r" for .*", "", text), known, 1, 0.5)
+    alike = [words for words in known if words.split()[0] == text.split(maxsplit=1)[0]] if text else []
+    found = difflib.get_close_matches(re.sub(r" for .*", "", text), alike or known, 1, 0.4)
     return f"did you mean `{known[found[0]].words if '{' in found[0] else found[0]}`? " if found else ""
 
 
@@ -88,275 +80,89 @@ def _spelt(row: Phrase) -> list[str]:
     return [row.words]
 
 
-# --------------------------------------------------------------------------- the officer's hand
-
-
-def _push(world: World, device: Device, button: str, held_us: int) -> None:
-    def edge(*, down: bool) -> None:
-        if device.pipeline is not None:
-            device.buttons.push(button, down=down, up_us=device.clock.up_us())
-            device.nudge()
-
-    edge(down=True)
-    world.agenda.after(held_us, lambda: edge(down=False))
-
-
-def _tap(button: str) -> Act:
-    return lambda world, device, _values: _push(world, device, button, TAP_US)
-
-
-def _hold(button: str) -> Act:
-    return lambda world, device, _values: _push(world, device, button, HOLD_US)
-
-
-# --------------------------------------------------------------------------- power
-
-
-def _cut_while_writing(world: World, device: Device) -> None:
-    """Within the next operations, or, where nothing is written, in two seconds."""
-    device.card.cut_while_writing()
-    cuts = device.card.cuts
-    world.agenda.after(2 * US_PER_S, lambda: device.cut() if device.card.cuts == cuts else None)
-
-
-def _battery(device: Device, percent: int) -> None:
-    device.battery.put(percent)
-    device.nudge()
-
-
-def _charger(device: Device, *, on: bool) -> None:
-    device.battery.plug(charging=on)
-    device.nudge()
-
-
-def _empties(device: Device, per_hour: float) -> None:
-    device.battery.plug(charging=False)
-    device.battery.per_hour = per_hour
-
-
-def _gauge(device: Device, *, answers: bool) -> None:
-    device.battery.answers = answers
-    device.nudge()
-
-
-# --------------------------------------------------------------------------- network
-
-
-def _bandwidth(world: World, device: Device, bytes_s: int) -> None:
-    world.line(device).pipe.bytes_s = bytes_s
-
-
-def _breaks(world: World, device: Device, share: float) -> None:
-    world.line(device).breaks = share
-
-
-def _late(world: World, device: Device, ms: int) -> None:
-    world.line(device).late_ms = (ms // 2, ms)
-
-
-def _hole(world: World, device: Device) -> None:
-    """Connections begin and are swallowed, again and again, until the network is turned otherwise."""
-    line = world.line(device)
-
-    def dark() -> None:
-        if line.hole:
-            line.swallow = True
-            world.agenda.after(HOLE_US, lambda: _hole(world, device) if line.hole else None)
-
-    line.cut()
-    line.turn(up=True, hole=True)
-    world.agenda.after(PASSES_US, dark)
-
-
-# --------------------------------------------------------------------------- clock
-
-
-def _jump(device: Device, by_us: int) -> None:
-    device.clock.move(by_us // 1_000)
-    device.nudge()
-
-
-def _drift(device: Device, seconds_a_day: float) -> None:
-    device.clock.drift(round(seconds_a_day / 86_400 * 1_000_000))
-
-
-def _right(device: Device) -> None:
-    device.clock.keeps_time = True
-    device.clock.drift(0)
-    device.clock.put(0)
-    device.clock.trust("ntp")
-    device.nudge()
-
-
-def _no_battery(device: Device) -> None:
-    device.clock.keeps_time = False
-
-
-def _trust(device: Device, source: str) -> None:
-    device.clock.trust("none" if source == "nobody" else source)
-    device.nudge()
-
-
-# --------------------------------------------------------------------------- card and index
-
-
-def _fault(world: World, device: Device, kind: str, errors: float = 1.0) -> None:
-    world.judge.troubled(device.name)
-    device.card.fault = kind  # type: ignore[assignment]
-    device.card.errors = errors
-    device.nudge()
-
-
-def _room(world: World, device: Device, size: int | None) -> None:
-    world.judge.troubled(device.name)
-    device.card.leave_free(size)
-    device.nudge()
-
-
-def _lies(world: World, device: Device, *, lies: bool) -> None:
-    device.card.lies = lies
-    if lies:
-        world.judge.lied.add(device.name)
-
-
-def _index(device: Device, how: str) -> None:
-    device.index_fate = how
-
-
-# --------------------------------------------------------------------------- what looks and listens
-
-
-def _lens(device: Device, name: str, *, on: bool) -> None:
-    setattr(device.lens, name, on)
-    device.lens.changed()
-    device.nudge()
-
-
-def _rate(device: Device, mbit_s: float) -> None:
-    device.lens.bytes_a_second = int(mbit_s * KBIT)  # a byte stands for a thousand
-
-
-def _receiver(device: Device, state: str) -> None:
-    device.receiver.state = state
-
-
-# --------------------------------------------------------------------------- server, broker, strangers
-
-
-def _mischief(world: World, **figures: float) -> None:
-    for name, value in figures.items():
-        setattr(world.broker.mischief, name, value)
-
-
-def _broker_well(world: World) -> None:
-    world.broker.mischief = type(world.broker.mischief)()
-
-
-def _set_back(world: World) -> None:
-    world.server.set_back()
-    world.server.start()
-    world.judge.set_back()
-
-
-def _order(world: World, device: Device, name: str, *, by: str = "main", again: bool = False) -> None:
-    """An order signed by a server's orders key; `again`: the last one once more."""
-    if not again:
-        world.order_number += 1
-    members = [("name", name), ("expires", EPOCH_MS + world.agenda.now_us // 1_000 + 3_600_000)]
-    text = lines.write(members).decode()
-    body = note.order(note.ORDER, device.enrolment()["origin"], world.order_number, text)
-    key = private_key(by, "orders")
-    signed = note.sign(body, f"{DOMAIN}/orders", note.ED25519, key.public_key().public_bytes_raw(), key.sign)
-    if world.server.up:
-        world.server.publish(wire.topic(device.name, "command"), signed.encode(), retain=False)
-
-
-def _expires(world: World, device: Device) -> None:
-    world.certificate_ends_ms[device.name] = EPOCH_MS + world.agenda.now_us // 1_000
-    world.line(device).cut()
-
-
 # --------------------------------------------------------------------------- the table
 
 PHRASES = (
-    Phrase("record", "press the record button; `record for 90 s` holds it at the end, which stops", _tap("record"), "hold record"),
-    Phrase("press {button}", "a short press of a button: record, mark", lambda w, d, v: _push(w, d, v[0], TAP_US)),
-    Phrase("hold {button}", "a long press of a button: record stops, mark takes a still", lambda w, d, v: _push(w, d, v[0], HOLD_US)),
-    Phrase("power cut while writing", "the power goes in the middle of writing", lambda w, d, _: _cut_while_writing(w, d), "power on"),
+    Phrase("record", "press the record button; `record for 90 s` holds it at the end, which stops", acts.tap("record"), "hold record"),
+    Phrase("press {button}", "a short press of a button: record, mark", lambda w, d, v: acts.push(w, d, v[0], acts.TAP_US)),
+    Phrase("hold {button}", "a long press: record stops, mark takes a still", lambda w, d, v: acts.push(w, d, v[0], acts.HOLD_US)),
+    Phrase("power cut while writing", "the power goes in the middle of writing", lambda w, d, _: acts.cut_while_writing(w, d), "power on"),
     Phrase("power cut", "the power is pulled", lambda _w, d, _: d.cut(), "power on"),
     Phrase("power on", "the power is back", lambda _w, d, _: d.switch_on()),
     Phrase("switch off", "an orderly end (SIGTERM), then no power", lambda _w, d, _: d.switch_off(), "power on"),
     Phrase("restart the agent", "an orderly end, and the next start at once", lambda _w, d, _: d.restart()),
-    Phrase("battery {percent} %", "the battery is so full", lambda _w, d, v: _battery(d, int(v[0]))),
-    Phrase("charger off", "it runs on its battery", lambda _w, d, _: _charger(d, on=False), "charger on"),
-    Phrase("charger on", "it is charged", lambda _w, d, _: _charger(d, on=True)),
-    Phrase("battery empties {number} % an hour", "without charger", lambda _w, d, v: _empties(d, float(v[0]))),
-    Phrase("gauge silent", "the battery's gauge does not answer", lambda _w, d, _: _gauge(d, answers=False), "gauge answers"),
-    Phrase("gauge answers", "it does", lambda _w, d, _: _gauge(d, answers=True)),
+    Phrase("battery {percent} %", "the battery is so full", lambda _w, d, v: acts.battery(d, int(v[0]))),
+    Phrase("charger off", "it runs on its battery", lambda _w, d, _: acts.charger(d, on=False), "charger on"),
+    Phrase("charger on", "it is charged", lambda _w, d, _: acts.charger(d, on=True)),
+    Phrase("battery empties {number} % an hour", "without charger", lambda _w, d, v: acts.empties(d, float(v[0]))),
+    Phrase("gauge silent", "the battery's gauge does not answer", lambda _w, d, _: acts.gauge(d, answers=False), "gauge answers"),
+    Phrase("gauge answers", "it does", lambda _w, d, _: acts.gauge(d, answers=True)),
     Phrase("network off", "no network", lambda w, d, _: w.line(d).turn(up=False), "network on"),
     Phrase("network on", "the network is back", lambda w, d, _: w.line(d).turn(up=True)),
     Phrase("network half-open", "what is sent vanishes", lambda w, d, _: w.line(d).turn(up=True, swallow=True), "network on"),
-    Phrase("network black hole", "a connection is made, and after five seconds nothing passes", lambda w, d, _: _hole(w, d), "network on"),
+    Phrase("network black hole", "connections begin, and after five seconds nothing passes", lambda w, d, _: acts.hole(w, d), "network on"),
     Phrase("network cut", "every connection breaks once", lambda w, d, _: w.line(d).cut()),
-    Phrase("network {number} kbit/s", "so slow", lambda w, d, v: _bandwidth(w, d, int(float(v[0]) * KBIT)), "network 10000 kbit/s"),
+    Phrase("network {number} kbit/s", "so slow", lambda w, d, v: acts.bandwidth(w, d, float(v[0])), "network 10000 kbit/s"),
     Phrase(
         "network breaks {percent} %",
         "chance of a break for each 256 KiB",
-        lambda w, d, v: _breaks(w, d, float(v[0]) / 100),
+        lambda w, d, v: acts.breaks(w, d, float(v[0]) / 100),
         "network whole",
     ),
-    Phrase("network whole", "no breaks any more", lambda w, d, _: _breaks(w, d, 0.0)),
-    Phrase("network late {number} ms", "each way", lambda w, d, v: _late(w, d, int(v[0])), "network late 80 ms"),
-    Phrase("clock without battery", "each start is in 1970 until somebody sets it", lambda _w, d, _: _no_battery(d)),
-    Phrase("clock jumps ahead {span}", "the wall clock is set", lambda _w, d, v: _jump(d, span_us(v[0])), "clock right"),
-    Phrase("clock jumps back {span}", "the wall clock is set back", lambda _w, d, v: _jump(d, -span_us(v[0])), "clock right"),
-    Phrase("clock gains {number} s a day", "it drifts", lambda _w, d, v: _drift(d, float(v[0])), "clock right"),
-    Phrase("clock loses {number} s a day", "it drifts", lambda _w, d, v: _drift(d, -float(v[0])), "clock right"),
-    Phrase("clock right", "somebody sets it, and it stays right", lambda _w, d, _: _right(d)),
-    Phrase("clock trusted by {source}", "gnss, ntp, server, rtc or nobody", lambda _w, d, v: _trust(d, v[0])),
-    Phrase("disk full", "not a byte more", lambda w, d, _: _room(w, d, 0), "disk has room"),
-    Phrase("disk has {number} MB left", "no more than so much", lambda w, d, v: _room(w, d, int(float(v[0]) * MB)), "disk has room"),
-    Phrase("disk has room", "as much as one likes", lambda w, d, _: _room(w, d, None)),
-    Phrase("disk fails", "every write is answered by EIO", lambda w, d, _: _fault(w, d, "eio"), "disk works"),
-    Phrase("disk fails {percent} % of writes", "now and then EIO", lambda w, d, v: _fault(w, d, "eio", float(v[0]) / 100), "disk works"),
-    Phrase("disk read-only", "the file system is mounted read-only", lambda w, d, _: _fault(w, d, "read-only"), "disk works"),
-    Phrase("disk works", "it takes everything again", lambda w, d, _: _fault(w, d, "")),
-    Phrase("card lies", "it answers every sync and does nothing", lambda w, d, _: _lies(w, d, lies=True), "card honest"),
-    Phrase("card honest", "it syncs again", lambda w, d, _: _lies(w, d, lies=False)),
-    Phrase("index {fate}", "at the next start the index is broken, gone or older", lambda _w, d, v: _index(d, v[0])),
-    Phrase("camera unplugged", "no picture", lambda _w, d, _: _lens(d, "camera", on=False), "camera plugged"),
-    Phrase("camera plugged", "the picture is back", lambda _w, d, _: _lens(d, "camera", on=True)),
-    Phrase("microphone unplugged", "no sound", lambda _w, d, _: _lens(d, "microphone", on=False), "microphone plugged"),
-    Phrase("microphone plugged", "the sound is back", lambda _w, d, _: _lens(d, "microphone", on=True)),
-    Phrase("microphone silent", "it is plugged and gives nothing", lambda _w, d, _: _lens(d, "microphone", on=False), "microphone plugged"),
-    Phrase("camera {number} Mbit/s", "so much a second of picture is", lambda _w, d, v: _rate(d, float(v[0])), "camera 8 Mbit/s"),
-    Phrase("encoder slow", "a third of each second is lost", lambda _w, d, _: _lens(d, "slow", on=True), "encoder well"),
-    Phrase("encoder well", "it keeps up", lambda _w, d, _: _lens(d, "slow", on=False)),
-    Phrase("receiver {state}", "positions: lost, stuck, jumps, lies or well", lambda _w, d, v: _receiver(d, v[0]), "receiver well"),
-    Phrase("certificate expires", "the device's certificate is over", lambda w, d, _: _expires(w, d), "certificate renewed"),
+    Phrase("network whole", "no breaks any more", lambda w, d, _: acts.breaks(w, d, 0.0)),
+    Phrase("network late {number} ms", "each way", lambda w, d, v: acts.late(w, d, int(v[0])), "network late 80 ms"),
+    Phrase("clock without battery", "each start is in 1970 until somebody sets it", lambda _w, d, _: acts.no_battery(d)),
+    Phrase("clock jumps ahead {span}", "the wall clock is set", lambda _w, d, v: acts.jump(d, span_us(v[0])), "clock right"),
+    Phrase("clock jumps back {span}", "the wall clock is set back", lambda _w, d, v: acts.jump(d, -span_us(v[0])), "clock right"),
+    Phrase("clock gains {number} s a day", "it drifts", lambda _w, d, v: acts.drift(d, float(v[0])), "clock right"),
+    Phrase("clock loses {number} s a day", "it drifts", lambda _w, d, v: acts.drift(d, -float(v[0])), "clock right"),
+    Phrase("clock right", "somebody sets it, and it stays right", lambda _w, d, _: acts.right(d)),
+    Phrase("clock trusted by {source}", "gnss, ntp, server, rtc or nobody", lambda _w, d, v: acts.trust(d, v[0])),
+    Phrase("disk full", "not a byte more", lambda w, d, _: acts.room(w, d, 0), "disk has room"),
+    Phrase("disk has {number} MB left", "no more than so much", lambda w, d, v: acts.room(w, d, int(float(v[0]) * MB)), "disk has room"),
+    Phrase("disk has room", "as much as one likes", lambda w, d, _: acts.room(w, d, None)),
+    Phrase("disk fails", "every write is answered by EIO", lambda w, d, _: acts.fault(w, d, "eio"), "disk works"),
+    Phrase("disk fails {percent} % of writes", "now and then EIO", lambda w, d, v: acts.fault(w, d, "eio", v[0]), "disk works"),
+    Phrase("disk read-only", "the file system is mounted read-only", lambda w, d, _: acts.fault(w, d, "read-only"), "disk works"),
+    Phrase("disk works", "it takes everything again", lambda w, d, _: acts.fault(w, d, "")),
+    Phrase("card lies", "it answers every sync and does nothing", lambda w, d, _: acts.lies(w, d, lies=True), "card honest"),
+    Phrase("card honest", "it syncs again", lambda w, d, _: acts.lies(w, d, lies=False)),
+    Phrase("index {fate}", "at the next start the index is broken, gone or older", lambda _w, d, v: acts.index(d, v[0])),
+    Phrase("camera unplugged", "no picture", lambda _w, d, _: acts.lens(d, "camera", on=False), "camera plugged"),
+    Phrase("camera plugged", "the picture is back", lambda _w, d, _: acts.lens(d, "camera", on=True)),
+    Phrase("microphone unplugged", "no sound", lambda _w, d, _: acts.lens(d, "microphone", on=False), "microphone plugged"),
+    Phrase("microphone plugged", "the sound is back", lambda _w, d, _: acts.lens(d, "microphone", on=True)),
+    Phrase("microphone silent", "it is plugged and hears nothing", lambda _w, d, _: acts.lens(d, "silent", on=True), "microphone heard"),
+    Phrase("microphone heard", "it hears again", lambda _w, d, _: acts.lens(d, "silent", on=False)),
+    Phrase("camera {number} Mbit/s", "so much a second of picture is", lambda _w, d, v: acts.rate(d, float(v[0])), "camera 8 Mbit/s"),
+    Phrase("encoder slow", "a third of each second is lost", lambda _w, d, _: acts.lens(d, "slow", on=True), "encoder well"),
+    Phrase("encoder well", "it keeps up", lambda _w, d, _: acts.lens(d, "slow", on=False)),
+    Phrase("receiver {state}", "positions: lost, stuck, jumps, lies or well", lambda _w, d, v: acts.receiver(d, v[0]), "receiver well"),
+    Phrase("certificate expires", "the device's certificate is over", lambda w, d, _: acts.expires(w, d), "certificate renewed"),
     Phrase("certificate renewed", "it has a new one", lambda w, d, _: w.certificate_ends_ms.pop(d.name, None)),
+    Phrase("key copied and used", "somebody who has the device's key writes a line in its name", lambda w, d, _: acts.thief(w, d)),
     Phrase("journal admitted", "an administrator lets in the journal that is written now", lambda w, d, _: w.admit(d)),
-    Phrase("order {order}", "the server gives an order: start, stop, mark, locate, upload, purge", lambda w, d, v: _order(w, d, v[0])),
-    Phrase("old order {order} again", "the last order once more", lambda w, d, v: _order(w, d, v[0], again=True)),
-    Phrase("stranger orders {order}", "an order that our server did not sign", lambda w, d, v: _order(w, d, v[0], by="stranger")),
+    Phrase("order {order}", "the server gives an order: start, stop, mark, locate, upload, purge", lambda w, d, v: acts.order(w, d, v[0])),
+    Phrase("old order {order} again", "the last order once more", lambda w, d, v: acts.order(w, d, v[0], again=True)),
+    Phrase("stranger orders {order}", "an order that our server did not sign", lambda w, d, v: acts.order(w, d, v[0], by="stranger")),
     Phrase("server off", "the process is killed", lambda w, _d, _: w.server.kill(), "server on"),
     Phrase("server killed before a commit", "nothing of it was done", lambda w, _d, _: w.server.kill("before"), "server on"),
     Phrase("server killed behind a commit", "it is durable, nobody was told", lambda w, _d, _: w.server.kill("behind"), "server on"),
     Phrase("server on", "it starts", lambda w, _d, _: w.server.start()),
     Phrase("server copied", "a backup of its data folder", lambda w, _d, _: w.server.copy()),
-    Phrase("server set back", "the backup takes the place of everything since", lambda w, _d, _: _set_back(w)),
+    Phrase("server set back", "the backup takes the place of everything since", lambda w, _d, _: acts.set_back(w)),
     Phrase("broker off", "the broker is killed", lambda w, _d, _: w.broker.kill(), "broker on"),
     Phrase("broker on", "it starts with what it knew", lambda w, _d, _: w.broker.start()),
     Phrase("broker on and empty", "it starts and has forgotten everything", lambda w, _d, _: w.broker.start(empty=True)),
-    Phrase("broker doubles {percent} %", "of all messages", lambda w, _d, v: _mischief(w, doubles=float(v[0]) / 100), "broker well"),
-    Phrase("broker loses {percent} %", "of all messages", lambda w, _d, v: _mischief(w, loses=float(v[0]) / 100), "broker well"),
+    Phrase("broker doubles {percent} %", "of all messages", lambda w, _d, v: acts.mischief(w, doubles=float(v[0]) / 100), "broker well"),
+    Phrase("broker loses {percent} %", "of all messages", lambda w, _d, v: acts.mischief(w, loses=float(v[0]) / 100), "broker well"),
     Phrase(
         "broker late {number} ms",
         "each message by up to so much: they overtake each other",
-        lambda w, _d, v: _mischief(w, late_ms=int(v[0])),
+        lambda w, _d, v: acts.mischief(w, late_ms=int(v[0])),
         "broker well",
     ),
-    Phrase("broker well", "nothing of that any more", lambda w, _d, _: _broker_well(w)),
+    Phrase("broker well", "nothing of that any more", lambda w, _d, _: acts.broker_well(w)),
     Phrase(
         "strangers answer {percent} %",
         "of the requests, and on the broker",
