@@ -59,6 +59,7 @@ class Replay:
         self.pending = [one for one in self.pending if one.kind not in kinds or one.node != step.node]
         for one in done:
             apply(self.durable, one)
+        _settle(self.durable)
         self.doubtful = [one for one in self.doubtful if step.folder or one.node != step.node]
         return bool(done)
 
@@ -80,21 +81,29 @@ class Replay:
         for step in kept:
             if step.kind != "unlink" or not step.new_name or tree.folders.get(step.to, {}).get(step.new_name) == step.child:
                 apply(tree, step)
-        return tree
+        return _settle(tree)
 
 
 def _copy(tree: Tree) -> Tree:
     return Tree(dict(tree.files), {number: dict(names) for number, names in tree.folders.items()})
 
 
+def _settle(tree: Tree) -> Tree:
+    """From now on its contents may be shared with other trees."""
+    for number, data in tree.files.items():
+        if isinstance(data, bytearray):
+            tree.files[number] = bytes(data)
+    return tree
+
+
 def apply(tree: Tree, step: Step) -> None:
     """Do a step to a tree; one that finds its ground gone does what is left to do."""
     if step.kind == "write":
-        data = bytearray(tree.files.get(step.node, b""))
-        if len(data) < step.offset:
-            data += bytes(step.offset - len(data))
+        data = tree.files.get(step.node, b"")
+        if isinstance(data, bytes):  # content that other trees have too; `_settle` makes it such again
+            data = tree.files[step.node] = bytearray(data)
+        data += bytes(max(step.offset - len(data), 0))
         data[step.offset : step.offset + len(step.data)] = step.data
-        tree.files[step.node] = bytes(data)
     elif step.kind == "truncate":
         tree.files[step.node] = bytes(tree.files.get(step.node, b"")[: step.offset])
     else:

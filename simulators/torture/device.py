@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 from agent.capture.events import Event
 from agent.config import StorageSection
@@ -31,7 +32,7 @@ from agent.pipeline.tray import Entry, Tray
 from hal.contracts import ClockReading
 from hal.drivers import linux
 from simulators.torture.kernel import Kernel
-from simulators.torture.promises import Deleted, Filmed, Handed, Identity, Lines, Promise, Slow
+from simulators.torture.promises import Deleted, Filmed, Handed, Identity, Lines, Promise, Sent, Slow
 from simulators.torture.reel import Reel
 from simulators.torture.witness import DOMAIN, SECONDS, Witness
 
@@ -140,6 +141,8 @@ class Device:
     silent: bool = False
     """Nothing is sent before the handshake."""
     signals: list[str] = field(default_factory=list)
+    on_start: ClassVar[Callable[[Device], None] | None] = None
+    """Whoever wants to see a device before it starts."""
 
     def __post_init__(self) -> None:
         """Nothing has begun yet."""
@@ -150,6 +153,8 @@ class Device:
 
     def start(self, *, keep_index: bool = False) -> None:
         """What the agent does after every start."""
+        if Device.on_start is not None:
+            Device.on_start(self)
         if not keep_index:
             self.home.forget_index()
         files = linux.Files(self.kernel)
@@ -180,7 +185,7 @@ class Device:
         """From now on somebody else knows it; what camera and officer see is noted too, and is no promise."""
         self.promises.append(what)
         name = type(what).__name__.lower()
-        self.kernel.tell(str(len(self.promises) - 1), f"told {name}", promise=not isinstance(what, Handed | Filmed | Slow))
+        self.kernel.tell(str(len(self.promises) - 1), f"told {name}", promise=not isinstance(what, Handed | Filmed | Slow | Sent))
 
     def _changed(self) -> None:
         if self.evidence is not None and not self.silent:

@@ -17,7 +17,7 @@ from agent.pipeline.tray import Entry
 from agent.uplink.inbox import Cosigned, Stored
 from hal.contracts import ClockReading, Fix
 from simulators.torture.device import Device
-from simulators.torture.promises import Acknowledged, Filmed, Handed, Kept, Trimmed
+from simulators.torture.promises import Acknowledged, Filmed, Handed, Kept, Sent, Trimmed
 from simulators.torture.reel import HEIGHT, RATE, WIDTH
 from simulators.torture.witness import SECONDS
 
@@ -164,7 +164,9 @@ class Player:
         for recording in self.stopped:
             one = device.open.index.stopped(recording)
             assert one is not None, "it has ended"
-            device.open.index.sent(device.open.index.pending(10_000))
+            waiting = device.open.index.pending(10_000)
+            device.promise(Sent(frozenset((fragment.recording, fragment.track, fragment.seq) for fragment in waiting)))
+            device.open.index.sent(waiting)
             digest, receipt = device.home.witness.stored(device.home.enrolment.origin, recording, one.stop, one.fragments, one.bytes)
             device.news.stored(Stored(recording, digest, receipt))
             device.work()

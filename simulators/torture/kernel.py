@@ -308,6 +308,25 @@ class Kernel:
             number, what = self._open[handle]
             self._note(Step("sync", number, name=what, folder=number in self.tree.folders))
 
+    def database(self, kind: str, path: Path, offset: int = 0, data: bytes = b"") -> None:
+        """Note what a database's library has done to its own files, past the driver: they are elsewhere, and here as well."""
+        with self._lock:
+            if kind == "create":
+                self._make(path, folder=False)
+            elif kind == "write":
+                number = self._find(path)
+                content = self._content(number)
+                self._note(Step("write", number, offset=offset, data=data))
+                content += bytes(max(offset - len(content), 0))
+                content[offset : offset + len(data)] = data
+            elif kind == "truncate":
+                self._cut(self._find(path), offset)
+            elif kind == "delete":
+                self.unlink(path)
+            else:
+                number = self._find(path)
+                self._note(Step("sync", number, name=path.name, folder=number in self.tree.folders))
+
     # ----------------------------------------------------------------- what is asked
 
     def stat(self, path: Path, /) -> os.stat_result:

@@ -89,11 +89,18 @@ class Filmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """No promise: the server has these fragments, by recording, track and seq."""
+
+    fragments: frozenset[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Slow:
     """No promise: the officer was told that the disk is slower than the recording."""
 
 
-Promise = Lines | Kept | Acknowledged | Durable | Refuted | Deleted | Trimmed | Handed | Filmed | Slow
+Promise = Lines | Kept | Acknowledged | Durable | Refuted | Deleted | Trimmed | Handed | Filmed | Sent | Slow
 
 
 def told(promises: Sequence[Promise], tape: Tape) -> list[Promise]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from simulators.torture.guard import delayed, sync_of
+from simulators.torture.indexed import NAME, cut_index, tell_indexed
 from simulators.torture.kernel import Step
 from simulators.torture.orders import Orders, hoisted, name_of
 from simulators.torture.programme.effort import QUICK, Place
 from simulators.torture.programme.memory import guard_of, unordered
 from simulators.torture.programme.rows import ROWS
+from simulators.torture.scene import Sampling
 from simulators.torture.stories import segment_lines, tell_duty
 
 pytestmark = pytest.mark.timeout(900)
@@ -40,6 +43,25 @@ def test_nothing_is_lost_and_nothing_is_hidden(place, name):
         assert row.exposed_ms is not None
         assert row.exposed_ms <= 2_000, "one fragment that was being appended, and the one that was being filmed"
         assert row.figures["understated_ms"] <= 1_000, "nobody can know more than the last sign of life, and the fragment behind it"
+
+
+def test_a_cut_index_says_what_one_says_that_was_built_anew(place):
+    (row,) = ROWS["index"](place, QUICK, lambda _: None)
+    assert row.tried > 100
+    assert not row.red, row.examples
+
+
+def test_an_index_whose_syncs_are_forgotten_is_found_out(place):
+    """Where the write-ahead log is gone before the pages are there that it was for."""
+    home = place.home()
+    with segment_lines(QUICK.segment):
+        scene = tell_indexed(home, 1, QUICK.seconds)
+        forgotten = [step for step in scene.tape if step.kind != "sync" or not step.name.startswith(NAME)]
+        red = []
+        for tape in (scene.tape, forgotten):
+            gone = frozenset(at for at, step in enumerate(tape, 1) if (step.kind, step.name) == ("unlink", f"{NAME}-wal"))
+            red.append(cut_index(home, replace(scene, tape=tape), Sampling(1, 30, gone)).red)
+    assert red == [False, True]
 
 
 def test_every_sync_that_there_is_is_missed_when_it_is_taken_away(place):

@@ -17,6 +17,7 @@ MODULE = "python -m simulators.torture"
 class Effort:
     """`seconds` of recording in the duty, lines in a segment, fates by chance at each step, real cuts and kills.
 
+    `index`: so many of the steps that SQLite makes for the index, by chance.
     `device_days` of simulated worlds, `seeds` of forgers and of network stories, honest `packages`.
     """
 
@@ -25,13 +26,14 @@ class Effort:
     segment: int = 64
     samples: int = 3
     starts_each: int = 2
+    index: int = 10_000
     cuts: int = 200
     device_days: int = 1_000
     seeds: int = 5
     packages: int = 1_000
 
 
-QUICK = Effort(seconds=24, segment=16, samples=0, starts_each=1, cuts=5, device_days=6, seeds=1, packages=60)
+QUICK = Effort(seconds=24, segment=16, samples=0, starts_each=1, index=40, cuts=5, device_days=6, seeds=1, packages=60)
 """What `make test` has time for."""
 
 Say = Callable[[str], None]

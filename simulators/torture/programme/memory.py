@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 from simulators.torture.device import Home
 from simulators.torture.guard import Answer, Guard
+from simulators.torture.indexed import cut_index, of_sqlite, tell_indexed
 from simulators.torture.orders import Order, Orders
 from simulators.torture.programme.effort import QUICK, Effort, Place, Say, again
 from simulators.torture.scene import Found, Sampling, Scene, after_cuts, after_kills, cut, different
@@ -65,6 +67,19 @@ def damage(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
     yield row_of(
         "a card that lost or changed lines, then power cut at every step of the start", found, effort.seed, again("damage", effort)
     )
+
+
+def index(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
+    """Cuts at the steps of SQLite."""
+    home = place.home()
+    with segment_lines(QUICK.segment):
+        scene = tell_indexed(home, effort.seed, QUICK.seconds)
+        steps = of_sqlite(scene)
+        chance = random.Random(effort.seed)  # noqa: S311 — faults are made again by their seed
+        chosen = frozenset(chance.sample(steps, min(effort.index, len(steps))))
+        found = cut_index(home, scene, Sampling(effort.seed, effort.samples, chosen))
+    title, remarks = "power cut at a step of the index (SQLite)", f"{len(chosen)} of {len(steps)} steps"
+    yield row_of(title, found, effort.seed, again("index", effort), remarks)
 
 
 def guard(place: Place, effort: Effort, say: Say) -> Iterator[Row]:

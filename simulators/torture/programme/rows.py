@@ -14,6 +14,7 @@ ROWS: dict[str, Callable[[Place, Effort, Say], Iterator[Row]]] = {
     "refused": memory.refused,
     "taken-back": memory.taken_back,
     "damage": memory.damage,
+    "index": memory.index,
     "guard": memory.guard,
     "real": real.real,
     "server": server.server,
