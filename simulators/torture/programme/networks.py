@@ -138,7 +138,7 @@ def messages(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
         again("messages", effort),
         remarks=f"{len(ROWS)} messages; hidden: not refused, counted and said as the table wants it",
         examples=tuple(changed + unsaid),
-        not_tried="a certificate taken back while its session with the broker is open; "
+        not_tried="a certificate taken back while its session with the broker is open (the end of its journal stops it, and is tried); "
         "duplicate names and fractions in status, health and reported, which prove nothing and are shown as they came",
     )
 
