@@ -136,7 +136,7 @@ def _finish_splice(folder: Path, origin: str, signer: Signer, files: Files) -> N
 def _set_aside(folder: Path, files: Files, shelf: aside.Aside, found: heads.Heads, end: int, base: int, findings: aside.Findings) -> None:
     """Keep what is going to be cut from the line files and the checkpoint file; note how much it is."""
     for first in segments.firsts(files, folder):
-        if first < segments.first_of(end):
+        if first < segments.first_of(max(end - 1, 0)):  # the one that is full at `end` may have a tail as well
             continue
         segment = segments.read(files, folder, first)
         begin = max(end - first, 0)

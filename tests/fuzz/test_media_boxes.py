@@ -28,8 +28,8 @@ SMALL = CLIP[: 64 * 1024]
 
 def _avcc() -> bytes:
     codec = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = 64, 48, "yuv420p", Fraction(1, 30)  # type: ignore[attr-defined]
-    packets = list(codec.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24"))) + list(codec.encode(None))  # type: ignore[attr-defined]
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = 64, 48, "yuv420p", Fraction(1, 30)
+    packets = list(codec.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24"))) + list(codec.encode(None))
     parameters = [nal for nal in nals(bytes(packets[0])) if nal[0] & 31 in (7, 8)]
     head = bytes([1, *parameters[0][1:4], 0xFF])
     return head + b"".join(bytes([0xE1 if nal[0] & 31 == 7 else 1]) + len(nal).to_bytes(2, "big") + nal for nal in parameters)
