@@ -62,7 +62,7 @@ class Pipeline:
         self.evidence = open_evidence(settings.state, enrolment, machine.files, board.clock, self._changed, machine.random)
         self.enrolment = self.evidence.enrolment
         self.clerk = self._make_clerk()
-        self._tray.watch(board.clock.up_us, self._late)
+        self._tray.watch(board.clock.up_us, slow_disk(self.state, self.clerk))
         self.orders = Orders(self.recorder, self.clerk, self.state, lambda: self.upward.uploader, machine.orders())
         around = machine.around(board.clock)
         self.upward = Upward(settings, self.evidence, self.clerk, self.orders, self.state, self._reports(), around, machine)
@@ -184,11 +184,6 @@ class Pipeline:
         else:
             self.state.happened(what)
 
-    def _late(self, waited_us: int) -> None:
-        """The disk is slower than the recording: a power cut would now cost more than two seconds."""
-        if self.state.alarm("disk-slow"):
-            self.clerk.post(Entry(lambda scribe: scribe.event("storage", "slow", waited=waited_us // 1_000)))
-
     def _alarm(self, event: str) -> None:
         """An event of capture: a fault, or the end of one."""
         if event.endswith("-back"):
@@ -248,6 +243,16 @@ class Pipeline:
         if why:
             succeed(self.settings.state, self.enrolment, self.machine.files, why)
         self.board.close()
+
+
+def slow_disk(state: State, clerk: Clerk) -> Callable[[int], None]:
+    """What follows where a fragment waits for the disk so many µs: a power cut would now cost more than two seconds."""
+
+    def late(waited_us: int) -> None:
+        if state.alarm("disk-slow"):
+            clerk.post(Entry(lambda scribe: scribe.event("storage", "slow", waited=waited_us // 1_000)))
+
+    return late
 
 
 def _beacon_of(evidence: Evidence) -> str | None:

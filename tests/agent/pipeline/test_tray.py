@@ -6,7 +6,10 @@ import threading
 from dataclasses import replace
 
 from agent.capture.events import RecordingStarted
+from agent.faults import FAULTS
+from agent.pipeline.state import State
 from agent.pipeline.tray import Entry, Tray
+from agent.pipeline.wiring import slow_disk
 from simulators.pace import ManualClock
 
 RECORDING = "01HZY0000000000000000000AB"
@@ -106,3 +109,23 @@ def test_what_is_no_fragment_is_never_late(make_fragment):
     disk.clock.advance(5 * S)
     disk.tray.put(Entry(lambda _: None))
     assert disk.told == []
+
+
+def test_a_slow_disk_is_an_alarm_and_a_line_a_minute(bench, make_fragment):
+    """Told when it begins, and not with every fragment: the disk has enough to do."""
+    bench.start()
+    state = State(bench.clock.up_us)
+    bench.tray.watch(bench.clock.up_us, slow_disk(state, bench.clerk))
+    for seq in range(1, 5):
+        bench.clock.advance(1)
+        bench.emit(make_fragment(seq))
+    assert list(state.alarms) == [FAULTS["disk-slow"].says]
+    bench.write()
+    (line,) = bench.lines("storage")
+    assert (line["event"], line["waited"]) == ("slow", 1_000)
+    assert f"{line['kind']} {line['event']}" == FAULTS["disk-slow"].line
+    bench.tray.done()
+    bench.clock.advance(61)
+    bench.write(make_fragment(5))
+    assert list(state.alarms) == []
+    assert len(bench.lines("storage")) == 1, "the disk keeps up again"
