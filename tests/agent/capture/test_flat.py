@@ -47,6 +47,12 @@ def test_a_spread_forgives_a_converter_its_own_noise(chunks):
     assert turns(Flat(100 * CHUNK_US, 4), [*chunks, *[(0, 1)] * 100])[0][1]
 
 
+@given(st.integers(0, 1_000), st.booleans())
+def test_one_step_more_than_the_spread_is_a_microphone_that_lives(spread, at_once):
+    chunks = [(0, spread + 1)] * 600 if at_once else [(0, 0), (spread + 1, spread + 1)] * 300
+    assert turns(Flat(AFTER_US, spread), chunks) == []
+
+
 def test_the_quietest_room_that_a_capsule_of_65_db_hears_is_no_silence():
     """Noise of 91 dB below full scale, 0.9 steps of 16 bits, for an hour by chunks of 20 ms; half a step still is heard."""
     for steps in (0.9, 0.5):

@@ -223,6 +223,18 @@ def test_a_refusal_is_on_record_once_the_disk_is_back(bench, make_fragment):
     assert bench.kinds()[-3:] == ["storage", "gap", "stop"]
 
 
+def test_what_failed_while_the_disk_refused_is_said_once_it_is_back(bench):
+    bench.start()
+    refuse(bench)
+    bench.clerk.alarm("microphone-silent", "microphone: samples do not change")
+    bench.clerk.step()
+    assert bench.lines("camera") == []
+    allow(bench)
+    bench.clerk.step()
+    assert [line["event"] for line in bench.lines("camera")] == ["microphone-silent"]
+    assert ("alarm", "microphone-silent") in bench.happened
+
+
 def test_the_disk_is_asked_again_until_it_takes_the_end(bench, make_fragment):
     bench.start()
     refuse(bench)
