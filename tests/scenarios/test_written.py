@@ -174,6 +174,61 @@ def test_another_answer_than_expected_is_said(name, expected, instead, said):
     assert any(said in one for one in outcome.wrong), outcome.wrong
 
 
+# --------------------------------------------------------------------------- what testers are told
+
+PAGES = {page: (HERE.parents[1] / "docs" / page).read_text("utf-8") for page in ("simulators.md", "simulators.zh-CN.md")}
+FIRST_COLUMN = re.compile(r"(?m)^\| `([^`]+)`( …)? \|")
+
+
+@pytest.fixture(params=PAGES)
+def page(request) -> str:
+    return PAGES[request.param].partition("## Stories")[2] or PAGES[request.param]
+
+
+def shown_in(page: str, *titles: str) -> list[tuple[str, str]]:
+    """The first column of the table below a title, with its `…`."""
+    section = re.split("|".join(rf"\n#+ {title}\n" for title in titles), page)[1].split("\n## ")[0].split("\n### ")[0]
+    return FIRST_COLUMN.findall(section)
+
+
+def test_the_page_names_every_phrase_every_question_and_every_promise(page):
+    rows = shown_in(page, "What may happen", "可以发生什么")
+    places = {f"{{{name}}}": words for name, words in phrases.CHOICES.items()}
+    assert [row for row in rows if row[0][0] != "{"] == [(row.words, " …" if row.undo else "") for row in phrases.PHRASES]
+    assert [words for words, _ in rows if words[0] == "{"] == [*places, "{span}", "{percent}", "{number}"]
+    for place, words in places.items():
+        assert f"| `{place}` | {', '.join(f'`{word}`' for word in words)} |" in page
+    assert [words for words, _ in shown_in(page, "What may be asked", "可以问什么")] == list(expect.QUESTIONS)
+    assert [words for words, _ in shown_in(page, "What is asked always", "始终检查什么")] == list(INVARIANTS)
+
+
+def test_the_page_gives_the_meanings_of_the_code():
+    told = PAGES["simulators.md"]
+    for row in phrases.PHRASES:
+        assert f"| {row.means} |" in told
+    for key, question in expect.QUESTIONS.items():
+        assert f"| `{key}` | {question.value} | {question.means} |" in told
+    for promise, sentence in INVARIANTS.items():
+        assert f"| `{promise}` | {sentence} |" in told
+
+
+def test_the_page_names_what_may_stand_in_a_file(page):
+    section = re.split(r"\n#+ (?:Write one|写一个)\n", page)[1].split("\n## ")[0].split("\n### ")[0]
+    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"(?m)^\|([^|]*)\|", section)))) == set(scenario.MEMBERS)
+    assert all(f"`{name}`" in section for name in scenario.SETTINGS)
+    assert all(f"`{name}" in page for name in scenario.STEP)
+
+
+def test_the_pages_story_is_well_and_is_told_as_shown(page):
+    blocks = [block.replace("\n    ", "\n").strip() for block in re.findall(r"(?m)^((?:    .*\n)+)", page)]
+    (written,) = (block for block in blocks if block.startswith("name:"))
+    (shown,) = (block for block in blocks if block.startswith("The cable comes off"))
+    told: list[str] = []
+    outcome = play(scenario.parse(written), told.append)
+    assert outcome.well, outcome.wrong
+    assert shown.splitlines()[2:] == [f"  {sentence}" for sentence in told[: len(shown.splitlines()) - 2]]
+
+
 # --------------------------------------------------------------------------- mistakes of whoever writes
 
 STEP = "story:\n  - {at: '00:10', do: record for 9 s}\n"
