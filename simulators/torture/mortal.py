@@ -1,4 +1,4 @@
-"""The server with an hour of death: `python -m simulators.torture.mortal [--die POINT …] run --settings FILE`.
+"""The server with an hour of death: its command line, with these options before it.
 
     --points FILE       write down each point that is reached (`points`), and how often
     --die "before X"    kill the process the --times N-th time that point is reached; with --disk FOLDER the file system there
@@ -7,7 +7,8 @@
     --forget            a server that forgets all its syncs
     --hasty             a server that tells before it commits
 
-The last two are the guard on these kills, which must find them out.
+The last two are the guard on these kills, which must find them out. A life begins as a fork of a process that has imported everything
+(`life`, by `multiprocessing`): importing costs more than the rest of a short one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -28,6 +30,7 @@ from sqlalchemy import Engine
 from server import database
 from server.__main__ import main
 from server.database import Transaction
+from simulators.leash import PR_SET_PDEATHSIG
 from simulators.torture.loopdisk import shut_down
 from simulators.torture.points import Act, Points
 from simulators.torture.tapes import Recorder
@@ -119,9 +122,9 @@ def hasty() -> None:
     setattr(Transaction, "finish", early)  # noqa: B010 — of another module
 
 
-def arguments() -> argparse.Namespace:
+def arguments(given: Sequence[str]) -> argparse.Namespace:
     """The command line; `rest` is the server's."""
-    parser = argparse.ArgumentParser(prog="python -m simulators.torture.mortal")
+    parser = argparse.ArgumentParser(prog="mortal")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--die", default="")
     parser.add_argument("--times", type=int, default=1)
@@ -132,11 +135,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--forget", action="store_true")
     parser.add_argument("--hasty", action="store_true")
     parser.add_argument("rest", nargs=argparse.REMAINDER)
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
-if __name__ == "__main__":
-    given = arguments()
+def life(argv: Sequence[str], out: Connection, log: Path) -> None:
+    """Be a server, which prints to `out` and logs to `log`, and ends with whoever started it."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.dup2(out.fileno(), sys.stdout.fileno())
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    given = arguments(argv)
     recorder = Recorder(given.folder) if given.tape else None
     death = Death(given)
     points = Points(given.folder, recorder or death)

@@ -6,7 +6,8 @@ some steps tells what relies on it.
 
 Rules:
 - Each disk is judged once, at the last position that can leave it, when most was told.
-- Nothing of the server reads these disks: the databases are written to a folder and opened by SQLite, media stay in memory.
+- Nothing of the server reads these disks: the databases are written to a folder and opened by SQLite, media stay in memory. On some
+  of them the server itself is started as well (`restarts`).
 - A sync that never makes anything durable on the tape is `idle`; taking it away can't be seen.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from simulators.torture.cuts import Replay, cuts
 from simulators.torture.judge import Findings
 from simulators.torture.kernel import Image, Step, Tape
+from simulators.torture.restarts import restarted
 from simulators.torture.scene import Found
 from simulators.torture.store import Judge, Media, media_path
 from simulators.torture.tapes import Message, Run
@@ -54,7 +56,7 @@ class Paper:
         self.broken = broken
         self.folder, self.run, self.domain, self.devices = folder, run, domain, devices
         self._judges: dict[int, Judge] = {}
-        self.steps = len(run.tape)
+        self.steps, self.started = len(run.tape), 0
 
     def _heard(self, tape: Tape) -> list[Devices]:
         """What each device had been told at each position."""
@@ -98,13 +100,18 @@ class Paper:
             last[one.image.key()] = f"after step {one.position}, {one.fate}", heard[one.position], one.image
         yield from last.values()
 
-    def cut(self, seed: int, samples: int, share: float = 1.0) -> Found:
-        """Cut at every position, or at this share of them."""
+    def cut(self, seed: int, samples: int, share: float = 1.0, starts: int = 0) -> Found:
+        """Cut at every position, or at this share of them; on so many of the disks the server is started too."""
         tape, found = self.run.tape, Found()
         chance = random.Random(seed)  # noqa: S311 — positions are chosen again by their seed
         positions = None if share >= 1 else {at for at in range(len(tape) + 1) if chance.random() < share}
-        for where, devices, image in self.disks(tape, seed, samples, positions):
+        disks = list(self.disks(tape, seed, samples, positions))
+        for where, devices, image in disks:
             found.add(self.judged(image, devices), where, 0.0)
+        for where, devices, image in chance.sample(disks, min(starts, len(disks))):
+            heard = [(truth, told.copy()) for truth, told in devices]
+            found.add(restarted(self.folder.with_name("started"), image, heard, self.domain), f"{where}, started", 0.0)
+            self.started += 1
         return found
 
     # ----------------------------------------------------------------- the guard

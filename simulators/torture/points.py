@@ -31,6 +31,7 @@ from simulators.torture.kernel import role
 T = TypeVar("T")
 WAL_HEADER = 32
 SHARED = "-shm"
+CALLERS = 2
 SENT_S = 5.0
 """How long the broker is given to acknowledge a publication before a death behind it."""
 LIBRARY_THREAD = "paho-mqtt-client-"
@@ -230,11 +231,12 @@ def _part(call: vfs.Call, unsynced: set[str]) -> str:
 
 
 def _site() -> str:
-    """The server's innermost function on the stack, as module:function."""
+    """The server's innermost function on the stack and who called it, as module:function of module:function."""
     frame: Any = sys._getframe(2)  # noqa: SLF001 — the call site is what a point is named by
-    while frame is not None:
+    found: list[str] = []
+    while frame is not None and len(found) < CALLERS:
         name = frame.f_globals.get("__name__", "")
         if name.startswith("server."):
-            return f"{name}:{frame.f_code.co_qualname}"
+            found.append(f"{name}:{frame.f_code.co_qualname}")
         frame = frame.f_back
-    return "nobody of the server"
+    return " of ".join(found)

@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import random
 import select
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import httpx
@@ -35,7 +36,7 @@ from provisioning import device as devices
 from provisioning import toml
 from provisioning.deployment import Ports
 from provisioning.mosquitto import Mosquitto
-from simulators.children import ROOT
+from simulators.torture import mortal
 from simulators.torture.judge import Findings
 from simulators.torture.loopdisk import LoopDisk
 from simulators.torture.sender import Sender
@@ -50,6 +51,9 @@ END_S = 120.0
 """How long the last server is given to take in all that is missing."""
 GIVE_UP = 3
 PAGE = 4096
+LINE = 4096
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["simulators.torture.mortal", "server.run", "server.console.pages"])
 DEVICES = 3
 DOMAIN = "evidence.example.gov"
 WITHOUT_CATALOGUE = 8
@@ -170,10 +174,10 @@ class ServerCuts:
             for sender in self.senders:
                 self._greet(sender, port)
             self._load(process, port, seconds)
-            if process.poll() is None:
+            if process.is_alive():
                 process.terminate()
-                process.wait(READY_S)
-            dead = process.returncode == -signal.SIGKILL
+                process.join(READY_S)
+            dead = process.exitcode == -signal.SIGKILL
         self.points.read(written)
         if self._disk is not None:
             self._disk.power_on()
@@ -189,26 +193,25 @@ class ServerCuts:
                 self._greet(sender, port)
             self._load(process, port, seconds)
             process.terminate()
-            process.wait(READY_S)
+            process.join(READY_S)
         return Run.load(path), [(sender.truth, told) for sender, told in zip(self.senders, before, strict=True)]
 
     @contextmanager
-    def _server(self, options: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    def _server(self, options: Sequence[str]) -> Iterator[tuple[BaseProcess, int]]:
         """A server that lives; its process and the devices' port, 0 where it died before it listened."""
-        leash = (sys.executable, "-m", "simulators.leash", str(os.getpid()), sys.executable, "-m")
-        run = ("run", "--settings", str(self._made.server_settings))
-        command = [*leash, "simulators.torture.mortal", "--folder", str(self.data), *options, *run]
-        with self._log.open("ab") as log:
-            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-        assert process.stdout is not None
+        command = ["--folder", str(self.data), *options, "run", "--settings", str(self._made.server_settings)]
+        said, out = _FORKS.Pipe(duplex=False)
+        process = _FORKS.Process(target=mortal.life, args=(command, out, self._log), daemon=True)
+        process.start()
+        out.close()
         try:
-            ready, _, _ = select.select([process.stdout], [], [], READY_S)
-            line = process.stdout.readline() if ready else b""
+            ready, _, _ = select.select([said], [], [], READY_S)
+            line = os.read(said.fileno(), LINE) if ready else b""
             yield process, int(json.loads(line)["device_port"]) if line else 0
         finally:
             process.kill()
-            process.wait()
-            process.stdout.close()
+            process.join()
+            said.close()
 
     def _greet(self, sender: Sender, port: int) -> None:
         """Ask how much the server holds; one that died while it started says nothing."""
@@ -216,12 +219,12 @@ class ServerCuts:
             if port:
                 sender.ask(port)
 
-    def _load(self, process: subprocess.Popen[bytes], port: int, seconds: float, *, record: bool = True) -> None:
+    def _load(self, process: BaseProcess, port: int, seconds: float, *, record: bool = True) -> None:
         """All devices at once, until the server is dead, the time is over or (without `record`) all is stored."""
         end = time.monotonic() + seconds
 
         def send(sender: Sender) -> None:
-            while port and process.poll() is None and time.monotonic() < end and (record or not sender.idle):
+            while port and process.is_alive() and time.monotonic() < end and (record or not sender.idle):
                 with suppress(httpx.HTTPError):
                     sender.step(port, record=record)
 
@@ -266,7 +269,8 @@ class ServerCuts:
                 self._greet(sender, port)
             self._load(process, port, END_S, record=False)
             process.terminate()
-            status = process.wait(READY_S)
+            process.join(READY_S)
+            status = process.exitcode
         findings = self.judged()
         for sender in self.senders:
             if not sender.idle:

@@ -44,9 +44,10 @@ def test_the_tape_is_the_whole_disk(papers: list[Paper]):
 
 def test_no_cut_loses_what_was_told(papers: list[Paper]):
     for paper in papers:
-        found = paper.cut(seed=1, samples=0, share=0.1)
+        found = paper.cut(seed=1, samples=0, share=0.1, starts=8)
         assert found.tried > 100
         assert not found.red, found.examples
+        assert paper.started == 8
 
 
 def test_each_sync_of_the_server_is_missed_when_it_is_taken_away(papers: list[Paper]):

@@ -21,6 +21,8 @@ SHORT_TAPE_S = 0.6
 """For the guard, and where there is little time."""
 QUICK_SHARE = 0.1
 BIRTH_S = 1.5
+STARTS, QUICK_STARTS = 200, 8
+"""Disks of each tape on which the server is started."""
 
 
 def server(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
@@ -89,13 +91,14 @@ def _add(found: Found, cuts: ServerCuts, sums: dict[str, int], points: Points) -
 def paper(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
     """Two taped runs, the second over a broken catalogue, cut after every step."""
     quick = effort.seconds == QUICK.seconds
-    found, steps = Found(), 0
+    found, steps, started = Found(), 0, 0
     for one in tapes(place, effort, SHORT_TAPE_S if quick else TAPE_S):
-        found.join(one.cut(effort.seed, 0 if quick else 1, QUICK_SHARE if quick else 1.0))
-        steps += one.steps
+        found.join(one.cut(effort.seed, 0 if quick else 1, QUICK_SHARE if quick else 1.0, QUICK_STARTS if quick else STARTS))
+        steps, started = steps + one.steps, started + one.started
     title = "power cut at every step of the server's run, on paper"
     command, examples = again("server-paper", effort), tuple(found.examples)
-    yield Row(title, found.tried, found.lost, found.hidden, str(effort.seed), command, remarks=f"{steps} steps", examples=examples)
+    remarks = f"{steps} steps; {started} of the disks started on"
+    yield Row(title, found.tried, found.lost, found.hidden, str(effort.seed), command, remarks=remarks, examples=examples)
 
 
 def guard(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
