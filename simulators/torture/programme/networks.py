@@ -18,7 +18,7 @@ from simulators.hostile.telling import STORIES, Outcome
 from simulators.torture.programme.effort import QUICK, Effort, Place, Say, again
 from simulators.torture.table import Row
 
-AT_ONCE = 4
+AT_ONCE = 6
 """Stories at a time: most of what they do is waiting, and each has ports and folders of its own."""
 
 SEEDS_AT_MOST = {"standard": 3, "trickle": 1}
