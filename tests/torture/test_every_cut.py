@@ -75,6 +75,8 @@ def test_every_sync_that_there_is_is_missed_when_it_is_taken_away(place):
         answers = [guard.ask(name) for name in names]
         orders = Orders(guard)
         early = [orders.ask(name) for name in orders.steps()]
+    kinds = {step.kind for watched in guard.watched for step in watched.scene.tape}
+    assert kinds >= {"write", "sync", "rename", "link", "unlink", "truncate", "fail"}
     assert len(names) > 20
     assert [answer.sync for answer in answers if not answer.red] == []
     assert [answer.sync for answer in answers if not answer.relied_on_by] == []
