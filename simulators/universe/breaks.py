@@ -161,6 +161,11 @@ def _twice(request: Callable[..., Answer]) -> Callable[..., Answer]:
     return again
 
 
+def _restless(_turn: object) -> Callable[..., list[Any]]:
+    """The connection's thread never waits."""
+    return lambda _link, _timeout_s: []
+
+
 # --------------------------------------------------------------------------- the server
 
 
@@ -204,6 +209,7 @@ BREAKS = {
     "nothing is uploaded": Break("media stay on the device", "arrives", _swap(Index, "pending", lambda _: lambda *_: [])),
     "media are sent twice": Break("each request is made again", "twice", _swap(SimulatedHttps, "request", _twice)),
     "a daemon fails": Break("the duty meets an error of its own", "unexpected", _swap(Duty, "_look_at_power", _failing)),
+    "a daemon never rests": Break("the exchange goes round and round", "finishes", _swap(SimulatedLink, "turn", _restless)),
     "receipts come early": Break("stored before everything is held", "receipts", _swap(Catalogue, "complete", _eager)),
     "server writes zeros": Break("held are other bytes than came", "receipts", _swap(intake, "write_at", _blind)),
     "server forgets": Break("a restart loses what was cosigned", "cosigned-stays", _swap(Server, "start", _amnesia)),

@@ -52,7 +52,11 @@ class Card:
 
     def _mount(self, files: SimulatedFiles) -> None:
         self.files = files
-        files.fault, files.skip = self._judge, self._skips
+        files.fault, files.skip = self._judge, self._skipping
+
+    def _skipping(self, operation: Operation) -> bool:
+        """Looked up anew each time: a story may break it."""
+        return self._skips(operation)
 
     def _judge(self, operation: Operation) -> int | None:
         """What the operation gets instead of being done; None where it is done."""

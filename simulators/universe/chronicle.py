@@ -42,6 +42,7 @@ class Trouble:
     words: Callable[[random.Random], str]
     while_recording: float = 0.5
     world: bool = False
+    powers_off: bool = False
 
 
 def _span(chance: random.Random, least_s: float, most_s: float) -> str:
@@ -61,9 +62,9 @@ def _lasting(words: str, least_s: float, most_s: float) -> Callable[[random.Rand
 
 
 TROUBLES = (
-    Trouble(0.5, _lasting("power cut", 3, 3_600), 0.7),
-    Trouble(0.4, _lasting("power cut while writing", 3, 600), 0.9),
-    Trouble(0.2, _lasting("switch off", 5, 28_800), 0.3),
+    Trouble(0.5, _lasting("power cut", 3, 3_600), 0.7, powers_off=True),
+    Trouble(0.4, _lasting("power cut while writing", 3, 600), 0.9, powers_off=True),
+    Trouble(0.2, _lasting("switch off", 5, 28_800), 0.3, powers_off=True),
     Trouble(0.1, _fixed("restart the agent"), 0.5),
     Trouble(0.6, _lasting("network off", 2, 14_400), 0.6),
     Trouble(0.08, _lasting("network off", 43_200, 259_200), 0.1),
@@ -113,7 +114,7 @@ TROUBLES = (
 )
 LYING = (
     Trouble(0.5, _lasting("card lies", 60, 43_200), 0.7),
-    Trouble(0.6, _lasting("power cut", 3, 600), 0.8),
+    Trouble(0.6, _lasting("power cut", 3, 600), 0.8, powers_off=True),
 )
 
 
@@ -175,3 +176,6 @@ def _troubles(chance: random.Random, rows: list[Trouble], number: int, length_us
             steps.append(Step(max(at_us, 0), do=words, device=number))
             if words == "order start":
                 steps.extend(_looks(max(at_us, 0), number))
+                steps.extend(_looks(max(at_us, 0) + 3_600 * US_PER_S, number))  # it may come late, and is good for an hour
+            elif row.powers_off:
+                steps.extend(_looks(max(at_us, 0) + span_us(words.rpartition(" for ")[2]), number))  # it may go on by itself

@@ -44,8 +44,10 @@ RESTART_S = 10.0
 """After a start that failed, as the service manager waits."""
 START_US = 2 * US_PER_S
 IDLE_S = 300.0
-UNSETTLED_S = 20.0
+UNSETTLED_S = 60.0
 BUSY_S = 1.0
+GREET_S = 5.0
+"""The handshake is looked after this often while it records; the real one looks five times a second."""
 ASK_US = 60 * US_PER_S
 PURGE_S = 300.0
 LEAST_US = 1_000
@@ -334,6 +336,7 @@ class Device:
                 if daemon.name == "duty":
                     self._show(pipeline, wait_s)
                 else:
+                    wait_s = max(wait_s, GREET_S) if daemon.name == "handshake" else wait_s
                     pause(max(int(self.patience(wait_s) * US_PER_S) if wait_s else 0, LEAST_US))
 
         return loop

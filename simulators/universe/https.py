@@ -1,7 +1,8 @@
 """The agent's requests to the simulated server: `agent.uplink.https.Https` in virtual time, over a device's line.
 
 Rules:
-- A request takes as long as its bytes need; the server hears of it when it is there, and of a broken one what had arrived.
+- A request takes as long as its bytes need; the server hears of it when it is there, and of a broken one what had arrived, also where
+  it broke because the device lost its power.
 - An answer may be lost though the server has done what was asked: that is a broken line too.
 - No network and nobody at home are said at once, silence after the time limit. Everything else is an answer.
 """
@@ -12,6 +13,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
+
+from greenlet import GreenletExit
 
 from agent.uplink.errors import NoAnswer
 from simulators.universe.agenda import US_PER_S, pause
@@ -65,10 +68,14 @@ class SimulatedHttps:
         pieces = [] if body is None else [bytes(body)] if isinstance(body, bytes | bytearray) else list(body)
         data = b"".join(pieces)
         scale = SCALE if method == "PUT" else 1
-        arrived = self._send(path, data, scale)
-        if arrived < len(data) or not line.lasts(generation):
+
+        def broke(arrived: int) -> None:
             if arrived and road.server().up:
                 road.server().ask(self._device, method, path, data[:arrived], names, whole=False)
+
+        arrived = self._send(path, data, scale, broke)
+        if arrived < len(data) or not line.lasts(generation):
+            broke(arrived)
             raise NoAnswer(f"{what}: the connection broke after {arrived} of {len(data)} bytes")
         if not road.server().up:
             raise NoAnswer(f"{what}: the server is gone")
@@ -100,8 +107,8 @@ class SimulatedHttps:
         if problem:
             raise NoAnswer(f"{what}: {problem}")
 
-    def _send(self, path: str, data: bytes, scale: int) -> int:
-        """How many bytes of the body arrived."""
+    def _send(self, path: str, data: bytes, scale: int, broke: Callable[[int], None]) -> int:
+        """How many bytes of the body arrived; `broke` hears that where nobody lives to be told."""
         line = self._road.line
         media = MEDIA.fullmatch(path)
         step = max(len(data) // 8, 256)
@@ -113,7 +120,12 @@ class SimulatedHttps:
             size = min(step, len(data) - sent)
             if media is not None:
                 self._road.handed(media[1], media[2], int(media[3]) + sent, size)
-            if not line.push(size * scale):
+            try:
+                arrived = line.push(size * scale)
+            except GreenletExit:
+                broke(sent)
+                raise
+            if not arrived:
                 self._silence()
                 return sent
             sent += size

@@ -17,6 +17,8 @@ from simulators.universe.agenda import US_PER_S, Agenda, pause
 LTE_BYTES_S = 1_250_000
 """10 Mbit/s up."""
 PIECE_BYTES = 262_144
+ALONE = 4
+"""Pieces that go as one where nobody shares the pipe and nothing is to break it."""
 PIECE_US = 10 * US_PER_S
 """A piece is this long or this large, whichever is less: so often it is looked whether the line still lasts."""
 
@@ -88,7 +90,8 @@ class Line:
         try:
             left = size
             while left > 0:
-                piece = min(left, PIECE_BYTES, max(self.pipe.bytes_s * PIECE_US // US_PER_S, 1))
+                most = PIECE_BYTES if self.breaks or self.pipe.active > 1 else ALONE * PIECE_BYTES
+                piece = min(left, most, max(self.pipe.bytes_s * PIECE_US // US_PER_S, 1))
                 pause(piece * self.pipe.active * US_PER_S // max(self.pipe.bytes_s, 1))
                 if not self.lasts(generation) or self.swallow:
                     return False

@@ -30,7 +30,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 HOUR_US = 3_600 * US_PER_S
 SETTLE_US = 48 * HOUR_US
 """Good weather that is long enough for everything that is said to come through in the end."""
-LOOK_US = 60 * US_PER_S
+LOOK_US, MOST_LOOK_US = 60 * US_PER_S, 900 * US_PER_S
+"""How often it is looked whether all is there: less and less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +180,10 @@ class World:
         self.good_weather()
         until_us = self.agenda.now_us + SETTLE_US
         stopped: set[str] = set()
+        look_us = LOOK_US
         while self.agenda.now_us < until_us and not self.judge.faults:
-            self.run(self.agenda.now_us + LOOK_US)
+            self.run(self.agenda.now_us + look_us)
+            look_us = min(look_us * 6 // 5, MOST_LOOK_US)
             for device in self.devices:
                 recorder = device.pipeline.recorder if device.pipeline else None
                 if recorder is not None and recorder.state in ("recording", "post"):
