@@ -23,7 +23,7 @@ def units(folder: Path, count: int = 2, *, generated: bool = False, text: str = 
 
 def _settings(folder: Path, number: int, text: str, *, generated: bool) -> dict[str, Any]:
     camera, microphone = _generated() if generated else _moving(folder) if number % 2 else _spoken(folder)
-    log = "bt451" if number % 2 else "telit-he910"
+    log = "quectel-eg25-g" if number % 2 else "telit-he910"
     return {
         "overlay": {"officer_number": f"{100_000 + number}"},
         # Somebody is watching: the console shows figures of seconds ago, not of half a minute.
