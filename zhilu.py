@@ -279,6 +279,24 @@ def provision_device(
 
 
 @provision_app.command(
+    "admit",
+    help="Let a device go on in the next journal that it has begun, because the server's copy contradicts the one before.",
+    epilog="Example: zhilu provision admit DSJ-0012345 --deployment ./deployment",
+)
+def provision_admit(
+    device: Annotated[str, typer.Argument(help="Its id.")],
+    deployment_folder: Annotated[Path, typer.Option("--deployment", help="The deployment's folder.")],
+    as_json: Json = False,
+) -> None:
+    """Announce a device's next journal to the server."""
+    from provisioning import deployment
+    from provisioning import device as devices
+
+    origin = devices.admit(deployment.load(deployment_folder), device)
+    _answer({"device": device, "origin": origin}, f"{origin} is admitted: the server takes it in within seconds.", as_json)
+
+
+@provision_app.command(
     "revoke",
     help="Lock a lost device out: its certificates count no longer, neither at the server nor at the broker.",
     epilog="Example: zhilu provision revoke DSJ-0012345 --deployment ./deployment",

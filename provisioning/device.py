@@ -13,6 +13,7 @@ finished. Enrolment over the network (the device keeps its key to itself and sen
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from agent.core import wire
+from agent.core import note, wire
 from agent.core.errors import WireError
 from provisioning import broker, files, keys, toml
 from provisioning.deployment import Deployment
@@ -81,6 +82,25 @@ def enrol(deployment: Deployment, device: str, folder: Path, settings: toml.Tabl
     write_settings(deployment, enrolment.device, folder, settings)
     files.write(folder / "enrolment.json", files.text(_told_to_device(enrolment, deployment)))
     return enrolment
+
+
+def admit(deployment: Deployment, device: str) -> str:
+    """Let a device go on in its next journal, under the key that it has; the new origin. EnrolmentError where it was never enrolled.
+
+    A device whose past contradicts the server's begins that journal by itself and waits for this (docs/faults.md).
+    """
+    _check(device)
+    n = _next(deployment, device)
+    if n == 1:
+        raise EnrolmentError(f"{device}: expected a device that was enrolled before, got none; is the id right?")
+    said = json.loads(_announcement(deployment, device, n - 1).read_text("utf-8"))
+    origin, key = wire.origin(deployment.domain, device, n), note.verifier(said["vkey"])
+    said |= {"origin": origin, "vkey": note.vkey(origin, key.algorithm, key.key), "n": n}
+    try:
+        files.claim(_announcement(deployment, device, n), files.text(said))
+    except FileExistsError:
+        raise EnrolmentError(f"{device}: journal {n} was given a moment ago; look which one the device waits for") from None
+    return origin
 
 
 def revoke(deployment: Deployment, device: str) -> int:

@@ -33,6 +33,10 @@ def test_a_deployment_and_a_device_in_two_commands(tmp_path):
     answer = json.loads(enrolled.stdout)
     assert answer["origin"] == "evidence.example.gov/DSJ-0012345/1"
     assert 'officer_number = "012345"' in Path(answer["settings"]).read_text()
+    admitted = zhilu("provision", "admit", "DSJ-0012345", "--deployment", "deployment", "--json", cwd=tmp_path)
+    assert json.loads(admitted.stdout) == {"device": "DSJ-0012345", "origin": "evidence.example.gov/DSJ-0012345/2"}
+    stranger = zhilu("provision", "admit", "DSJ-0099999", "--deployment", "deployment", cwd=tmp_path)
+    assert stranger.stderr == "zhilu: DSJ-0099999: expected a device that was enrolled before, got none; is the id right?\n"
     revoke = ("provision", "revoke", "DSJ-0012345", "--deployment", "deployment")
     assert json.loads(zhilu(*revoke, "--json", cwd=tmp_path).stdout) == {"device": "DSJ-0012345", "revoked": 2}
     again = zhilu(*revoke, cwd=tmp_path)
@@ -81,6 +85,7 @@ COMMANDS = [
     ("provision",),
     ("provision", "ca"),
     ("provision", "device"),
+    ("provision", "admit"),
     ("provision", "revoke"),
 ]
 

@@ -64,11 +64,16 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A recording that has ended: leaf hash of its `stop`, fragments and bytes that the server can have of it."""
+    """A recording that has ended: leaf hash of its `stop`, fragments and bytes that the server can have of it.
+
+    `gone` ones are lost here and may have been sent before: a card that forgot them forgot that, too.
+    """
 
     stop: bytes
     fragments: int
     bytes: int
+    gone_fragments: int = 0
+    gone_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ RECORDINGS = """SELECT name, start, stop, marked, count(line), coalesce(sum(byte
     FROM recording LEFT JOIN fragment ON recording = name GROUP BY name ORDER BY start"""
 
 # What is gone and was never sent can't be at the server.
-STOPPED = """SELECT stop_leaf, count(line), coalesce(sum(bytes), 0)
-    FROM recording LEFT JOIN fragment ON recording = name AND NOT (gone = 1 AND sent = 0)
+STOPPED = """SELECT stop_leaf,
+        count(line) FILTER (WHERE sent OR NOT gone), coalesce(sum(bytes) FILTER (WHERE sent OR NOT gone), 0),
+        count(line) FILTER (WHERE gone AND NOT sent), coalesce(sum(bytes) FILTER (WHERE gone AND NOT sent), 0)
+    FROM recording LEFT JOIN fragment ON recording = name
     WHERE name = :recording AND stop IS NOT NULL GROUP BY name"""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from agent.core.errors import SessionError
 from agent.journal.errors import Storage
 from agent.pipeline.due import UNVOUCHED, ClockNote, ClockRule, SpaceState, battery_state, beacon_due, clock_due, space_state, trusted
-from agent.pipeline.signals import Glance, signal
+from agent.pipeline.signals import PATTERNS, Glance, signal
 from agent.pipeline.timekeeping import Timekeeper, moment, reference
 from agent.pipeline.tray import Entry
 from hal.contracts import ClockReading, PowerReading, Signal
@@ -207,10 +207,14 @@ class Duty:
         )
 
     def dark(self) -> None:
-        """The recorder is off."""
+        """The recorder is off; what happened last, the end of a recording above all, is felt and heard with that."""
+        happened = ""
+        while news := self._state.next_happening():
+            happened = news
+        pattern = PATTERNS.get(happened, "")
         if self._board.indicator is not None:
             try:
-                self._board.indicator.show(Signal("off"))
+                self._board.indicator.show(Signal("off", "" if self._settings.indicator.discreet else pattern, pattern))
             except HalError as error:
                 log.warning("the indicator does not work", extra={"why": str(error)})
 

@@ -117,4 +117,4 @@ class News:
     def stopped(self, recording: str) -> Stopped | None:
         """What a receipt for the recording must say."""
         found = self._index.stopped(recording)
-        return None if found is None else Stopped(found.stop, found.fragments, found.bytes)
+        return None if found is None else Stopped(found.stop, found.fragments, found.bytes, found.gone_fragments, found.gone_bytes)

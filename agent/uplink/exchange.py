@@ -127,6 +127,7 @@ class Exchange:
             if found is None:
                 break
             lines, note = found
+            sending.replica.grow(first + len(lines))  # the journal may have become longer since it was asked, and the batch with it
             batch = wire.encode_batch(first, lines, note)
             if not self._link.publish(wire.topic(self._device, "journal"), batch):
                 break

@@ -44,11 +44,16 @@ class Cosigned:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What our own journal says about a recording that has ended: the leaf hash of its `stop`, and its figures."""
+    """What our own journal says about a recording that has ended: the leaf hash of its `stop`, and its figures.
+
+    `gone` ones are under a `gap` and may be at the server all the same, if they were sent before a card forgot them.
+    """
 
     stop: bytes
     fragments: int
     bytes: int
+    gone_fragments: int = 0
+    gone_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +155,13 @@ class Inbox:
             raise Refused("foreign", f"a receipt is for {self.origin}, got one for {members['origin']}")
         if stopped is None:
             raise Refused("unknown", f"the receipt is for {recording}, which this journal never stopped")
-        for name, expected in (("stop", stopped.stop.hex()), ("fragments", stopped.fragments), ("bytes", stopped.bytes)):
-            if members[name] != expected:
-                raise Refused("other-figures", f"the receipt for {recording} says {name} {members[name]}, ours is {expected}")
+        if members["stop"] != stopped.stop.hex():
+            raise Refused("other-figures", f"the receipt for {recording} says stop {members['stop']}, ours is {stopped.stop.hex()}")
+        figures = {"fragments": (stopped.fragments, stopped.gone_fragments), "bytes": (stopped.bytes, stopped.gone_bytes)}
+        for name, (held, gone) in figures.items():
+            if not held <= members[name] <= held + gone:
+                also = f" to {held + gone}" if gone else ""
+                raise Refused("other-figures", f"the receipt for {recording} says {name} {members[name]}, ours is {held}{also}")
 
     def ledger(self, payload: bytes) -> Beacon:
         """The newest ledger checkpoint; the same one again is no news and no error."""

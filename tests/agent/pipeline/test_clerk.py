@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,10 @@ def test_alarms_of_the_devices_are_lines(bench):
 # --------------------------------------------------------------------------- a disk that refuses
 
 
+def shown(clerk: Any) -> Any:
+    return clerk.under_way
+
+
 def refuse(bench, code=errno.ENOSPC):
     bench.files.fault = lambda operation: code if operation.name == "append" else None
 
@@ -191,7 +196,7 @@ def test_a_refusal_is_not_over_before_the_disk_has_taken_something(bench):
     assert bench.happened[-1] == ("storage-over", "")
 
 
-def test_a_recording_that_the_disk_refuses_is_no_recording_for_lamp_and_status(bench, make_fragment):
+def test_a_recording_that_the_disk_refuses_is_no_recording_for_lamp_and_status(bench: Any, make_fragment):
     bench.start()
     assert bench.clerk.under_way == bench.clerk.running
     refuse(bench, errno.EIO)
@@ -204,8 +209,7 @@ def test_a_recording_that_the_disk_refuses_is_no_recording_for_lamp_and_status(b
     assert bench.clerk.under_way is None
     bench.stop()
     bench.start(OTHER)
-    assert bench.clerk.under_way
-    assert bench.clerk.under_way.recording == OTHER
+    assert shown(bench.clerk).recording == OTHER
 
 
 def test_a_refusal_is_on_record_once_the_disk_is_back(bench, make_fragment):

@@ -213,6 +213,14 @@ def test_two_things_that_happen_at_once_are_both_felt(room):
     assert [one.vibration for one in room.lamp.shown[-2:]] == ["short", "long-long"]
 
 
+def test_the_end_of_a_recording_is_felt_though_the_lamp_goes_out_with_it(room):
+    room.state.happened("stop")
+    room.duty.dark()
+    assert (room.lamp.shown[-1].lamp, room.lamp.shown[-1].vibration, room.lamp.shown[-1].sound) == ("off", "long-long", "long-long")
+    room.duty.dark()
+    assert room.lamp.shown[-1].vibration == ""
+
+
 def test_the_same_is_not_shown_again(room):
     count = len(room.lamp.shown)
     room.duty.show()

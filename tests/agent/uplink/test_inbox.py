@@ -152,6 +152,17 @@ def test_each_member_of_a_receipt_is_compared(inbox, deployment, changes, reason
     assert refused(inbox, lambda: inbox.receipt(payload, lambda recording: STOPPED if recording == RECORDING else None)) == reason
 
 
+@pytest.mark.parametrize(("fragments", "reason"), [(9, "other-figures"), (10, ""), (12, ""), (13, "other-figures")])
+def test_what_a_card_forgot_may_be_at_the_server_all_the_same(inbox, deployment, fragments, reason):
+    """Ten are here and two under a gap, of which nobody knows whether they were sent: the server has all ten at least."""
+    payload = deployment.receipt(members(deployment, fragments=fragments, bytes=300_000))
+    forgot = Stopped(b"\x05" * 32, 10, 250_000, 2, 95_678)
+    if reason:
+        assert refused(inbox, lambda: inbox.receipt(payload, lambda _: forgot)) == reason
+    else:
+        assert inbox.receipt(payload, lambda _: forgot).recording == RECORDING
+
+
 def test_a_receipt_needs_its_line_in_the_ledgers_tree(inbox, deployment):
     text = deployment.receipt(members(deployment)).decode()
     bent = text.replace("index 3", "index 2")

@@ -2,76 +2,418 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from agent.core import lines, merkle, note, wire
+from provisioning import device as devices
 from simulators.hostile.arena import Arena, Unit
-from tests.scenarios.hostile.telling import ONE, events, tell, told
+from simulators.hostile.forgery import Intruder, evidence_key
+from simulators.torture.loopdisk import LoopDisk
+from simulators.torture.loopdisk import missing as no_loop_disk
+from tests.scenarios.hostile.telling import ONE, events, over, tell, told
 
 MIB = 1 << 20
+FULL, REFUSES, UNWRITABLE = "disk full", "the disk refuses", "the disk can't be written"
 pytestmark = pytest.mark.timeout(600)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="nobody but root may mount a file system")
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[dict[str, int]]:
-    """A real file system of 12 MiB where the recorder's state will be, and the bounds that fit it.
+@pytest.fixture(scope="module")
+def loops(tmp_path_factory) -> None:
+    """Loop-mounted disks can be had here."""
+    if why := no_loop_disk(tmp_path_factory.mktemp("loop")):
+        pytest.skip(why)
 
-    Nobody but root may mount one: then it is the disk that is there, called full once 2 MiB more are on it.
-    """
-    if os.geteuid() != 0:
-        free = shutil.disk_usage(folder.parents[1]).free
-        yield {"reserve_bytes": free, "stop_below_bytes": free - 2 * MIB}
-        return
-    folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=700", "tmpfs", folder], check=True)
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+class Tmpfs:
+    """A real file system in memory, mounted at `folder`, with ballast that somebody else puts there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ballast = folder / "ballast"
+
+    @classmethod
+    @contextmanager
+    def mounted(cls, folder: Path, mib: int) -> Iterator[Tmpfs]:
+        folder.mkdir(parents=True, exist_ok=True)
+        run("mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "tmpfs", str(folder))
+        try:
+            yield cls(folder)
+        finally:
+            run("umount", "-l", str(folder))
+
+    def fill(self, leave: int = 0) -> None:
+        """Take space until so many bytes are left."""
+        with self._ballast.open("ab", buffering=0) as ballast, suppress(OSError):
+            while (free := self.free - leave) > 0:
+                ballast.write(bytes(min(free, MIB)))
+
+    def empty(self) -> None:
+        """Give all of it back."""
+        self._ballast.unlink()
+
+    @property
+    def free(self) -> int:
+        found = os.statvfs(self._folder)
+        return found.f_bavail * found.f_frsize
+
+    def remount(self, how: str) -> bool:
+        """Read-only (`ro`) or not; False while a file is open for writing."""
+        return subprocess.run(["mount", "-o", f"remount,{how}", str(self._folder)], check=False, capture_output=True).returncode == 0
+
+
+async def refused(arena: Arena, one: Unit) -> None:
+    """A press is answered by the alarm's pattern, and the lamp stays as it is."""
+    after = one.host.number
+    await one.host.gesture("start")
+    await arena.until("a press to be refused", lambda: [event for event in one.host.events(after) if event["what"] == "vibration"])
+    assert not [event for event in one.host.events(after) if event["what"] == "lamp"]
+
+
+async def lamp(arena: Arena, one: Unit, shows: str) -> None:
+    await arena.until(f"the lamp to say {shows}", lambda: one.host.signal["lamp"] == shows)
+
+
+async def whole_recording(one: Unit) -> str:
+    """The officer records again as if nothing had been."""
+    name = await one.press_start()
+    await one.recorded(1)
+    await one.press_stop()
+    return name
+
+
+def of(one: Unit, recording: str) -> list[dict]:
+    return [line for line in one.lines() if line.get("recording") == recording]
+
+
+# --------------------------------------------------------------------------- the disk is full
+
+
+@needs_root
+def test_a_real_disk_that_fills_ends_the_recording_whole(tmp_path):
+    with Tmpfs.mounted(tmp_path / "devices", 32) as disk:
+
+        async def story(arena: Arena, one: Unit) -> None:
+            disk.fill(leave=10 * MIB)
+            name = await one.press_start()
+            await arena.until("the recording to end by itself", lambda: name in one.recordings())
+            assert one.lines("stop")[-1]["trigger"] == "storage"
+            assert events(one, "storage")[-1] == "full"
+            assert not [line for line in of(one, name) if line["kind"] == "gap"]
+            await told(arena, one, FULL)
+            await lamp(arena, one, "alarm")
+            await refused(arena, one)
+            disk.empty()
+            await over(arena, one, FULL)
+            assert events(one, "storage")[-1] == "good"
+            await whole_recording(one)
+
+        tell(tmp_path, story, kbit_s=2_000, storage={"reserve_bytes": 7 * MIB, "stop_below_bytes": 6 * MIB})
+
+
+@needs_root
+def test_a_real_disk_without_a_byte_left_costs_a_stated_end(tmp_path):
+    with Tmpfs.mounted(tmp_path / "devices", 32) as disk:
+
+        async def story(arena: Arena, one: Unit) -> None:
+            name = await one.press_start()
+            await one.recorded(2)
+            disk.fill()
+            await told(arena, one, REFUSES)
+            await lamp(arena, one, "alarm")
+            await refused(arena, one)
+            disk.empty()
+            await arena.until("the end on record", lambda: name in one.recordings())
+            await over(arena, one, REFUSES)
+            (failed,) = [line for line in one.lines("storage") if line["event"] == "failed"]
+            assert (failed["error"], failed["recording"]) == ("ENOSPC", name)
+            assert {line["reason"] for line in of(one, name) if line["kind"] == "gap"} == {"storage"}
+            assert one.lines("stop")[-1]["trigger"] == "storage"
+            await whole_recording(one)
+
+        tell(tmp_path, story, kbit_s=2_000)
+
+
+# --------------------------------------------------------------------------- the disk is read-only
+
+
+@needs_root
+def test_a_real_disk_that_turns_read_only_and_back_says_both(tmp_path):
+    """Journal and media lie on disks of their own: where a file is open for writing, no disk is made read-only."""
+    with ExitStack() as mounts:
+        disks: list[Tmpfs] = []
+
+        def prepare(folder: Path) -> None:
+            disks.extend(mounts.enter_context(Tmpfs.mounted(folder / name, 32)) for name in ("journal", "media"))
+
+        async def turn(arena: Arena, how: str) -> None:
+            for disk in disks:
+                await arena.until(f"the disk to be {how}", lambda disk=disk: disk.remount(how))
+
+        async def story(arena: Arena, one: Unit) -> None:
+            name = await one.press_start()
+            await one.recorded(2)
+            await turn(arena, "ro")
+            await told(arena, one, REFUSES)
+            await told(arena, one, UNWRITABLE)
+            await lamp(arena, one, "alarm")
+            await refused(arena, one)
+            await turn(arena, "rw")
+            await arena.until("the end on record", lambda: name in one.recordings())
+            await over(arena, one, REFUSES)
+            await over(arena, one, UNWRITABLE)
+            assert [(line["event"], line["error"]) for line in one.lines("storage") if "error" in line] == [
+                ("failed", "EROFS"),
+                ("unwritable", "EROFS"),
+            ]
+            assert {line["reason"] for line in of(one, name) if line["kind"] == "gap"} == {"storage"}
+            await whole_recording(one)
+            # nobody presses, and he is told all the same
+            await turn(arena, "ro")
+            after = one.host.number
+            await told(arena, one, UNWRITABLE, after)
+            await turn(arena, "rw")
+            await over(arena, one, UNWRITABLE)
+
+        tell(tmp_path, story, prepare=prepare)
+
+
+# --------------------------------------------------------------------------- the disk fails for good
+
+
+def shut_down(disk: LoopDisk) -> None:
+    """From now on everything is answered by EIO."""
+    disk.cut()
+
+
+def make_read_only(disk: LoopDisk) -> None:
+    """What the kernel does to an ext4 in which it has found an error."""
+    run("mount", "-o", "remount,errors=remount-ro", str(disk.mount))
+    device = subprocess.run(["findmnt", "-no", "SOURCE", str(disk.mount)], check=True, capture_output=True, text=True).stdout.strip()
+    Path(f"/sys/fs/ext4/{Path(device).name}/trigger_fs_error").write_text("1")
+
+
+@pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize("hurt", [shut_down, make_read_only], ids=["EIO", "EROFS"])
+def test_a_real_disk_that_fails_for_good_is_heard_and_its_loss_is_stated_by_the_next_start(tmp_path, hurt: Callable[[LoopDisk], None]):
+    disk = LoopDisk(tmp_path)
+    disk.mount = tmp_path / "devices"
+    with disk:
+
+        async def story(arena: Arena, one: Unit) -> None:
+            name = await one.press_start()
+            await one.recorded(2)
+            os.sync()
+            hurt(disk)
+            await told(arena, one, REFUSES)
+            await told(arena, one, UNWRITABLE)
+            await lamp(arena, one, "alarm")
+            await refused(arena, one)
+            await one.host.power_off()
+            await one.host.close()
+            disk.power_on()
+            await one.host.start()
+            await arena.until("the next start", lambda: len(one.lines("boot")) == 2)
+            boot = one.lines("boot")[1]
+            assert (boot["clean"], boot["lost"]["unfinished"]) == (False, 1)
+            assert one.lines("stop")[-1]["trigger"] == "power"
+            assert {line["reason"] for line in of(one, name) if line["kind"] == "gap"} == {"power"}
+            assert [line["recording"] for line in one.lines("start")] == [name]
+            await one.ready()
+            await whole_recording(one)
+
+        tell(tmp_path, story)
+
+
+# --------------------------------------------------------------------------- the card lies
+
+
+@pytest.mark.usefixtures("loops")
+def test_a_card_that_lied_about_syncing_gets_its_lines_back_from_the_server(tmp_path):
+    disk = LoopDisk(tmp_path)
+    disk.mount = tmp_path / "devices"
+    with disk:
+
+        async def story(arena: Arena, one: Unit) -> None:
+            os.sync()
+            await whole_recording(one)
+            await arena.settled()
+            promised = one.progress.cosigned()
+            disk.cut()
+            await one.host.power_off()
+            await one.host.close()
+            disk.power_on()
+            assert one.progress.size() < promised, "this card kept what it had promised"
+            await one.host.start()
+            await told(arena, one, "the card forgot lines")
+            await lamp(arena, one, "alarm")
+            await arena.until("the lines to be back", lambda: "taken-back" in events(one, "storage"))
+            assert len(one.lines("boot")) == 2
+            await whole_recording(one)
+
+        # the device's own copy of the media is gone, and its gaps say so; the server has the bytes that it had proved
+        lost = (f"{ONE}: audit: incomplete", "2 recordings started: 1 there, 1 ", "bytes, the lines name")
+        tell(tmp_path, story, agent=("simulators.torture.unsynced", str(tmp_path / "promised"), "run"), but=lost)
+
+
+def test_a_past_that_contradicts_the_server_s_goes_on_in_the_next_journal(tmp_path):
+    """Somebody who has read the evidence key was first: both pasts are kept, and who is being recorded goes on being recorded."""
+
+    async def story(arena: Arena, one: Unit) -> None:
+        await whole_recording(one)
+        await arena.settled()
+        await one.host.set_network(up=False)
+        first = await one.press_start()
+        await one.recorded(1)
+        cosigned = await arena.metric("zhilu_lines_total")
+        forge(arena, one)
+        await arena.until("the forged line", lambda: _more(arena, cosigned))
+        mine = (one.folder / "journal" / "1" / "segment-000000000000.jsonl").read_bytes()
+        after = one.host.number
+        await one.host.set_network(up=True)
+        await arena.until("the next journal", lambda: one.n == 2)
+        await arena.until("the recording to go on", lambda: one.lines("fragment"))
+        start = one.lines("start")[0]
+        assert (start["trigger"], start["continues"]) == ("resume", first)
+        await told(arena, one, "journal 2 begun: call the administrator", after)
+        await lamp(arena, one, "recording")
+        old = (one.folder / "journal" / "1" / "segment-000000000000.jsonl").read_bytes()
+        assert old.startswith(mine)
+        last = [json.loads(line) for line in old[len(mine) :].split(b"\n")[:-1]]
+        assert [line["trigger"] for line in last if line["kind"] == "stop"] == ["journal"]
+        assert "other-checkpoint" in [line["event"] for line in last if line["kind"] == "tamper"]
+        assert one.lines("enrol")[0]["previous"]["origin"].endswith("/1")
+        await one.press_stop()
+        devices.admit(arena.deployment, one.name)
+        await over(arena, one, "call the administrator")
+
+    # two pasts are what an auditor must find: here the one that the device was told is not so, there a recording without its end
+    found = (f"{ONE}: audit: tampered", "journals: 2 journals", "server: audit: incomplete")
+    tell(tmp_path, story, but=found)
+
+
+async def _more(arena: Arena, lines_before: int) -> bool:
+    return await arena.metric("zhilu_lines_total") > lines_before
+
+
+def forge(arena: Arena, one: Unit) -> None:
+    """A line behind those that the server has, signed with the device's own key."""
+    size, origin = one.progress.cosigned(), f"{arena.deployment.domain}/{one.name}/{one.n}"
+    path = one.folder / "journal" / str(one.n) / "segment-000000000000.jsonl"
+    known = path.read_bytes().split(b"\n")[:size]
+    forged = lines.build("power", 1_800_000_000_000, 1, "A" * 22, {"event": "good"})
+    root = merkle.root_of([merkle.leaf_hash(line) for line in (*known, forged)])
+    signed = evidence_key(one.folder, origin).note(note.checkpoint(origin, size + 1, root))
+    intruder = Intruder(arena.deployment, arena.broker_reload)
     try:
-        yield {"reserve_bytes": 9 * MIB, "stop_below_bytes": 8 * MIB}
+        intruder.say(wire.topic(one.name, "journal"), wire.encode_batch(size, [forged], signed))
     finally:
-        subprocess.run(["umount", "-l", folder], check=True)
+        intruder.close()
 
 
-def test_a_real_disk_that_fills_ends_the_recording_whole_and_says_so(tmp_path):
+# --------------------------------------------------------------------------- the index of what waits
+
+
+def test_a_broken_index_is_built_again_from_the_journal_and_said(tmp_path):
+    async def story(arena: Arena, one: Unit) -> None:
+        await whole_recording(one)
+        await arena.settled()
+        await one.host.power_off()
+        index = one.folder / "buffer.sqlite"
+        for companion in ("-wal", "-shm"):
+            index.with_name(index.name + companion).unlink(missing_ok=True)
+        index.write_bytes(b"scribble" * 4_096)
+        after = one.host.number
+        await one.host.power_on()
+        await told(arena, one, "the index was broken", after)
+        await lamp(arena, one, "ready")
+        assert [line["detail"] for line in one.lines("storage") if line["event"] == "index-rebuilt"] == ["file is not a database"]
+        assert index.with_name("buffer.sqlite.broken").read_bytes().startswith(b"scribble")
+        await whole_recording(one)
+
+    tell(tmp_path, story)
+
+
+# --------------------------------------------------------------------------- the supply
+
+
+def test_a_battery_that_runs_low_out_and_is_charged_again(tmp_path):
     async def story(arena: Arena, one: Unit) -> None:
         name = await one.press_start()
-        await arena.until("the recording to end by itself", lambda: name in one.recordings())
-        assert one.lines("stop")[-1]["trigger"] == "storage"
-        assert "full" in events(one, "storage")
-        await told(arena, one, "disk")
-
-    with small_disk(tmp_path / "devices" / ONE) as bounds:
-        tell(tmp_path, story, kbit_s=2_000, storage=bounds)
-
-
-def test_a_battery_that_runs_low_and_out_ends_the_recording_properly(tmp_path):
-    async def story(arena: Arena, one: Unit) -> None:
-        await one.press_start()
         await one.recorded(1)
         one.host.set_battery(10, charging=False)
-        await arena.until("low on record", lambda: "low" in events(one, "power"))
-        await told(arena, one, "battery low")
+        await told(arena, one, "battery low: 10 %")
+        await lamp(arena, one, "recording")
+        after = one.host.number
         one.host.set_battery(2, charging=False)
         await arena.until("the end by itself", one.recordings)
         assert one.lines("stop")[-1]["trigger"] == "power"
-        await told(arena, one, "battery critical")
+        assert not [line for line in of(one, name) if line["kind"] == "gap"]
+        await told(arena, one, "battery critical: 2 %", after)
+        await lamp(arena, one, "alarm")
+        await refused(arena, one)
+        one.host.set_battery(2, charging=True)
+        await over(arena, one, "! battery")
+        await lamp(arena, one, "ready")
+        await whole_recording(one)
+        after = one.host.number
+        one.host.world.order("power", "set", percent=None, charging=None)
+        await told(arena, one, "the battery does not answer", after)
+        assert events(one, "power") == ["good", "low", "critical", "charging", "unknown"]
+
+    tell(tmp_path, story)
+
+
+def test_a_battery_that_is_gone_in_a_recording_costs_a_stated_end(tmp_path):
+    async def story(arena: Arena, one: Unit) -> None:
+        name = await one.press_start()
+        await one.recorded(2)
+        await one.host.power_off()
+        await lamp(arena, one, "off")
+        await arena.until("its last will", lambda: _is_off(arena, one))
+        await one.host.power_on()
+        await arena.until("the next start", lambda: len(one.lines("boot")) == 2)
+        boot = one.lines("boot")[1]
+        assert (boot["clean"], boot["lost"]["unfinished"]) == (False, 1)
+        assert one.recordings() == [name]
+        assert one.lines("stop")[-1]["trigger"] == "power"
+        assert {line["reason"] for line in of(one, name) if line["kind"] == "gap"} == {"power"}
+        await one.ready()
 
     tell(tmp_path, story)
 
 
 def test_sigterm_in_a_recording_ends_it_whole(tmp_path):
     async def story(arena: Arena, one: Unit) -> None:
-        await one.press_start()
+        name = await one.press_start()
         await one.recorded(2)
+        after = one.host.number
         await one.host.close()
         assert one.lines("stop")[-1]["trigger"] == "signal"
+        assert not [line for line in of(one, name) if line["kind"] == "gap"]
         assert events(one, "power")[-1] == "shutdown"
+        assert [event["text"] for event in one.host.events(after) if event["what"] == "vibration"] == ["long-long"]
+        assert one.host.signal["lamp"] == "off"
+        await arena.until("its farewell", lambda: _is_off(arena, one))
         await one.host.start()
         await arena.until("the next start", lambda: len(one.lines("boot")) == 2)
         assert (one.lines("boot")[1]["clean"], one.lines("boot")[1]["lost"]) == (True, {})
+        await one.ready()
 
     tell(tmp_path, story)
+
+
+async def _is_off(arena: Arena, one: Unit) -> bool:
+    said = await arena.said(one, "status")
+    return (said.get("online"), said.get("state")) == (False, "off")
