@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simulators.torture.loopdisk import LoopDisk, missing
 from simulators.torture.papercuts import Answer, Paper
 from simulators.torture.programme.effort import QUICK, Effort, Place, Say, again
 from simulators.torture.scene import Found
-from simulators.torture.servers import DOMAIN, Points, ServerCuts, places
+from simulators.torture.servers import DOMAIN, ServerCuts, places
 from simulators.torture.table import Row
 
 LOAD_S, QUICK_LOAD_S = 4.0, 1.5
@@ -25,67 +26,75 @@ STARTS, QUICK_STARTS = 200, 8
 """Disks of each tape on which the server is started."""
 
 
+@dataclass
+class Sums:
+    """What came of all deployments."""
+
+    found: Found = field(default_factory=Found)
+    deaths: dict[str, int] = field(default_factory=dict)
+    let_out: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("cosignatures", "receipts", "fragments held"), 0))
+
+    def add(self, cuts: ServerCuts) -> None:
+        """One deployment more."""
+        for where, findings in cuts.findings:
+            self.found.add(findings, where, 0.0)
+        for name, count in cuts.points.deaths.items():
+            self.deaths[name] = self.deaths.get(name, 0) + count
+        told = [sender.told for sender in cuts.senders]
+        self.let_out["cosignatures"] += sum(len(one.cosigned) for one in told)
+        self.let_out["receipts"] += sum(len({receipt.recording for receipt in one.receipts}) for one in told)
+        self.let_out["fragments held"] += sum(end - first for one in told for _, _, first, end in one.held)
+
+
 def server(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
     """The server killed at every point that a run reaches, its disk cut in the same moment."""
-    folder, quick = place.disk / "server", effort.seconds == QUICK.seconds
+    folder, quick, sums = place.disk / "server", effort.seconds == QUICK.seconds, Sums()
     folder.mkdir()
     if why := missing(folder):
         say(f"server kills: only the process dies here, its disk keeps what it was given: {why}")
-    found, points, sums = Found(), Points(), dict.fromkeys(("cosignatures", "receipts", "fragments held"), 0)
-    with nullcontext() if why else LoopDisk(folder) as disk, closing(ServerCuts(folder / "long", disk, effort.seed)) as cuts:
-        cuts.rehearse(QUICK_LOAD_S if quick else LOAD_S)
-        number = 0
-        while number < effort.cuts and (cuts.points.untried() or number < effort.cuts // 2):
-            cuts.cut(number)
-            number += 1
-            if number % 20 == 0:
-                say(f"server kills: {number}, {len(cuts.points.untried())} places left")
-        cuts.finish()
-        born = cuts.points.born
-        _add(found, cuts, sums, points)
-        points.counts |= cuts.points.counts
-        for count, point in enumerate(places(born) if not quick else ()):
-            _birth(folder / f"birth-{count}", disk, point, found, sums, points)
-    deaths, never = sum(points.deaths.values()), [*points.never()]
-    known = len(points.known()) + len(places(born))
-    figures = {"deaths": points.deaths, "places_found": known, "places_never_died_at": never, "lives": found.tried, "let_out": sums}
-    figures |= {"starts_without_catalogue": cuts.without_catalogue, "load_average": os.getloadavg()[1]}
+    with nullcontext() if why else LoopDisk(folder) as disk:
+        with closing(ServerCuts(folder / "long", disk, effort.seed)) as cuts:
+            _kill(cuts, effort, QUICK_LOAD_S if quick else LOAD_S, say)
+            sums.add(cuts)
+        known = places({*cuts.points.counts, *cuts.points.born})
+        for point in () if quick else places(cuts.points.born):
+            _birth(folder / f"birth-{len(sums.deaths)}-{known.index(point)}", disk, point, sums)
+    deaths, never = sum(sums.deaths.values()), [point for point in known if point not in sums.deaths]
+    out = sums.let_out
+    figures = {"deaths": sums.deaths, "places_found": len(known), "places_never_died_at": never, "let_out": out}
+    figures |= {"lives": sums.found.tried, "starts_without_catalogue": cuts.without_catalogue, "load_average": os.getloadavg()[1]}
     title = "server killed where it writes, syncs, commits, answers, publishes" + ("" if why else ", its ext4 shut down with it")
-    remarks = f"{deaths} deaths at {len(points.deaths)} of {known} places; {sums['cosignatures']} cosignatures, {sums['receipts']} receipts"
-    command = f"{again('server', effort)} --cuts {effort.cuts}"
-    left = f"{len(never)} places that no run came to again" if never else ""
-    examples = tuple(found.examples)
-    yield Row(
-        title,
-        deaths,
-        found.lost,
-        found.hidden,
-        str(effort.seed),
-        command,
-        remarks=remarks,
-        figures=figures,
-        examples=examples,
-        not_tried=left,
+    remarks = (
+        f"at {len(sums.deaths)} of {len(known)} places; {sums.let_out['cosignatures']} cosignatures, {sums.let_out['receipts']} receipts"
     )
+    row = _row(title, deaths, sums.found, effort, "server", remarks)
+    left = f"{len(never)} places of death that no life came to: figures in the JSON name them" if never else ""
+    yield replace(row, command=f"{row.command} --cuts {effort.cuts}", figures=figures, not_tried=left)
 
 
-def _birth(folder: Path, disk: LoopDisk | None, point: str, found: Found, sums: dict[str, int], points: Points) -> None:
+def _row(title: str, tried: int, found: Found, effort: Effort, name: str, remarks: str) -> Row:
+    examples = tuple(found.examples)
+    return Row(title, tried, found.lost, found.hidden, str(effort.seed), again(name, effort), remarks=remarks, examples=examples)
+
+
+def _kill(cuts: ServerCuts, effort: Effort, load_s: float, say: Say) -> None:
+    """Death after death, until no place is left or so many lives are over; then a good end."""
+    cuts.rehearse(load_s)
+    number = 0
+    while number < effort.cuts and (cuts.points.untried() or number < effort.cuts // 2):
+        cuts.cut(number)
+        number += 1
+        if number % 20 == 0:
+            say(f"server kills: {number} lives, {cuts.points.summary()}")
+    cuts.finish()
+
+
+def _birth(folder: Path, disk: LoopDisk | None, point: str, sums: Sums) -> None:
     """A new deployment that dies in its first start; then it goes on as if nothing had been."""
     with closing(ServerCuts(folder, disk, 1)) as cuts:
         cuts.cut(0, point)
         cuts.live(BIRTH_S)
-        _add(found, cuts, sums, points)
-
-
-def _add(found: Found, cuts: ServerCuts, sums: dict[str, int], points: Points) -> None:
-    for where, findings in cuts.findings:
-        found.add(findings, where, 0.0)
-    for name, count in cuts.points.deaths.items():
-        points.deaths[name] = points.deaths.get(name, 0) + count
-    told = [sender.told for sender in cuts.senders]
-    sums["cosignatures"] += sum(len(one.cosigned) for one in told)
-    sums["receipts"] += sum(len({receipt.recording for receipt in one.receipts}) for one in told)
-    sums["fragments held"] += sum(end - first for one in told for _, _, first, end in one.held)
+        sums.add(cuts)
 
 
 def paper(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
@@ -96,9 +105,7 @@ def paper(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
         found.join(one.cut(effort.seed, 0 if quick else 1, QUICK_SHARE if quick else 1.0, QUICK_STARTS if quick else STARTS))
         steps, started = steps + one.steps, started + one.started
     title = "power cut at every step of the server's run, on paper"
-    command, examples = again("server-paper", effort), tuple(found.examples)
-    remarks = f"{steps} steps; {started} of the disks started on"
-    yield Row(title, found.tried, found.lost, found.hidden, str(effort.seed), command, remarks=remarks, examples=examples)
+    yield _row(title, found.tried, found, effort, "server-paper", f"{steps} steps; the server started on {started} of the disks")
 
 
 def guard(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
