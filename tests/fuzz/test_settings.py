@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent import config as agent_config
@@ -107,17 +107,17 @@ story:
 
 
 def _agent(path: Path) -> None:
-    settings = agent_config.load(path)
-    assert settings.overlay.zone.utcoffset(None) is not None
-    for name in (settings.agent.state, settings.tls.ca, settings.tls.certificate, settings.tls.key):
-        settings.resolve(name)
-    settings.board_tables()
+    loaded = agent_config.load(path)
+    assert loaded.overlay.zone.utcoffset(None) is not None
+    for name in (loaded.agent.state, loaded.tls.ca, loaded.tls.certificate, loaded.tls.key):
+        loaded.resolve(name)
+    loaded.board_tables()
 
 
 def _server(path: Path) -> None:
-    settings = server_config.load(path)
-    for name in (settings.devices.ca, settings.broker.certificate):
-        (settings.path(name)).exists()
+    loaded = server_config.load(path)
+    for name in (loaded.devices.ca, loaded.broker.certificate):
+        loaded.path(name).exists()
 
 
 class StandStill:
@@ -193,6 +193,7 @@ def taken_or_refused(file: File, place: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_any_bytes_are_taken_or_refused_in_our_words(name, place, data):
     file = FILES[name]
@@ -228,6 +229,7 @@ ODD_VALUES = [
 
 
 @pytest.mark.parametrize("name", ["agent", "server", "deployment", "over the defaults", "host", "script"])
+@settings(max_examples=25)  # Python's own reader of TOML takes a tenth of a second for what is nested deep
 @given(data=st.data())
 def test_any_value_of_any_key_is_taken_or_refused_in_our_words(name, place, data):
     file = FILES[name]
