@@ -207,7 +207,7 @@ class Player:
 
 def duty(device: Device, seconds: int = 180) -> None:
     """The story: about so many seconds of recording."""
-    part = max(seconds // 12, 2)
+    part = max(seconds // 12, 1)
     player = Player(device)
     device.start()
     player.says()

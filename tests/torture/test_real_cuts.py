@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def in_another_process(folder: Path, become: Callable[[], None]) -> list[str]:
         try:
             become()
             said: list[str] = []
-            row = next(ROWS["real"](Place(folder / "memory", folder), QUICK, said.append))
+            row = next(ROWS["real"](Place(folder / "memory", folder), replace(QUICK, seconds=12), said.append))
             answer.write_text(json.dumps([*said, row.name, row.command, f"{row.tried > 50} {row.red}"]))
             status = 0
         finally:
