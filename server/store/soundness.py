@@ -26,7 +26,7 @@ def damage(path: Path) -> str:
             answer = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as e:
         return str(e) if getattr(e, "sqlite_errorcode", 0) & PRIMARY in DAMAGED else ""
-    return "" if answer == "ok" else answer
+    return "" if answer == "ok" else answer.rsplit("\n", 1)[-1]  # a heading stands before it
 
 
 def set_aside(path: Path) -> Path:

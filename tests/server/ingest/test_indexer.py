@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -267,8 +268,10 @@ def page_lost(path):
         file.write(bytes(8192))
 
 
-@pytest.mark.parametrize("break_it", [no_database, page_lost])
-def test_a_broken_catalogue_is_set_aside_and_built_again(settings, clock, caplog, break_it):
+@pytest.mark.parametrize(
+    ("break_it", "why"), [(no_database, r"\(file is not a database\): it now"), (page_lost, r"\([^\n]*[Pp]age [^\n]*\): it now")]
+)
+def test_a_broken_catalogue_is_set_aside_and_built_again(settings, clock, caplog, break_it, why):
     device = Device()
     with open_services(settings, World(clock)) as services:
         ingest = line_up(services)
@@ -282,6 +285,7 @@ def test_a_broken_catalogue_is_set_aside_and_built_again(settings, clock, caplog
     broken = path.read_bytes()
     with open_services(settings, World(clock)) as services:
         assert "it now lies in catalogue.sqlite.broken, and is built again" in caplog.text
+        assert re.search(why, caplog.text)
         assert path.with_name("catalogue.sqlite.broken").read_bytes() == broken
         assert services.rebuilding
         line_up(services).index()
