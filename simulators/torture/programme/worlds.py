@@ -44,10 +44,11 @@ class Job:
 
     seed: int
     lying: bool
+    days: float = DAYS
 
     def story(self) -> scenario.Story:
         """What happens in it."""
-        return chronicle.write(self.seed, chronicle.Plan(DAYS, DEVICES, lying=self.lying))
+        return chronicle.write(self.seed, chronicle.Plan(self.days, DEVICES, lying=self.lying))
 
 
 @dataclass(slots=True)
