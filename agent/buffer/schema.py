@@ -98,7 +98,7 @@ def _members(line: bytes) -> dict[str, Any] | None:
     """Members of a line that matters here; None where it does not, or lacks what its kind needs."""
     try:
         members = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     kind = members.get("kind") if isinstance(members, dict) else None
     if not isinstance(kind, str) or kind not in STATEMENTS or type(members.get("recording")) is not str:

@@ -44,9 +44,11 @@ class Findings:
         """What an earlier recovery found and could not put on record; nothing where its note can't be read."""
         try:
             data = json.loads(files.read(folder / FINDINGS))
-            return cls(data["abandoned"], {place: (kind, count) for place, (kind, count) in data["items"].items()})
-        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+            abandoned, items = data["abandoned"], {place: (kind, count) for place, (kind, count) in data["items"].items()}
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return cls()
+        whole = all(type(kind) is str and type(count) is int for kind, count in items.values())
+        return cls(abandoned, items) if whole and (abandoned is None or type(abandoned) is str) else cls()
 
     def save(self, files: Files, folder: Path) -> None:
         """Make them durable, where there are any."""

@@ -44,10 +44,12 @@ def noted(files: Files, folder: Path) -> Splice | None:
     try:
         rows = files.read(folder / NAME).split(b"\n")
         head = json.loads(rows[0])
-        count = head["fetched"]
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        at, count, text = head["at"], head["fetched"], head["note"]
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return Splice(head["at"], rows[1 : count + 1], rows[count + 1 : -1], head["note"])
+    if type(at) is not int or type(count) is not int or type(text) is not str or not 0 <= count <= len(rows) - 2 or at < 0:
+        return None
+    return Splice(at, rows[1 : count + 1], rows[count + 1 : -1], text)
 
 
 def carry_out(journal: Journal, files: Files, splice: Splice) -> None:

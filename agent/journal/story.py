@@ -100,7 +100,7 @@ class Story:
         """The story that `dump` wrote; Damaged when it is none, or of another size."""
         try:
             story = _load(json.loads(data))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise Damaged(f"state of {size} lines: unreadable: {error}") from error
         if story.size != size:
             raise Damaged(f"state: expected the one of {size} lines, got one of {story.size}")
@@ -234,7 +234,7 @@ def parse(line: bytes) -> dict[str, Any] | None:
     """Members of a line of our own; None when it lacks what its kind needs."""
     try:
         members = json.loads(line.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(members, dict) or not _typed(members, _COMMON):
         return None

@@ -109,7 +109,7 @@ def _held(recording: str, status: int, said: dict[str, Any] | None) -> Held | No
         return None
     try:
         return {str(one["track"]): [(int(first), int(end)) for first, end in one["held"]] for one in tracks}
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, OverflowError):  # JSON's 1e999 is no number of anything
         return None
 
 

@@ -127,6 +127,6 @@ def json_object(content_type: str, body: bytes) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # whoever answers decides how deep it is nested
         return None
     return found if isinstance(found, dict) else None

@@ -94,9 +94,9 @@ class ServerSource:
         path = self._services.settings.path("enrolments") / f"{device}-{n}.json"
         try:
             pem = json.loads(path.read_text(encoding="utf-8")).get("certificate_pem")
-        except (OSError, ValueError):
+            return {"evidence.pem": pem.encode()} if isinstance(pem, str) else {}
+        except (OSError, ValueError, AttributeError, RecursionError):
             return {}
-        return {"evidence.pem": pem.encode()} if isinstance(pem, str) else {}
 
     def vkeys(self) -> Sequence[str]:
         return [self._ledger.key.vkey, self._services.witness.key.vkey]

@@ -136,7 +136,7 @@ def _problem(error: urllib.error.HTTPError) -> str:
     try:
         said = json.loads(error.read(MAX_PROBLEM))
         return str(said.get("detail") or said["title"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"HTTP status {error.code}"
 
 
