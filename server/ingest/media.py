@@ -108,7 +108,7 @@ async def _receive(request: Request, upload: Upload, limits: Media, digests: lis
         await asyncio.to_thread(upload.finish)
         _check_digests(digests)
         new += await asyncio.to_thread(upload.settle)
-    except (Problem, ClientDisconnect):
+    except Problem:
         new += await asyncio.to_thread(upload.settle)
         raise
     except BaseException:
@@ -121,7 +121,7 @@ async def _receive(request: Request, upload: Upload, limits: Media, digests: lis
 
 
 async def _pieces(request: Request, limits: Media) -> AsyncIterator[bytes]:
-    """The body as it comes; Problem where it is too long, or its sender silent."""
+    """The body as it comes; Problem where it is too long, or its sender silent or gone."""
     stream, total = aiter(request.stream()), 0
     while True:
         try:
@@ -131,6 +131,8 @@ async def _pieces(request: Request, limits: Media) -> AsyncIterator[bytes]:
             return
         except TimeoutError:
             raise Problem("silent", f"nothing came for {limits.idle_s} s, after {total} bytes") from None
+        except ClientDisconnect:  # nobody hears it, but it is counted, and no error of ours
+            raise Problem("silent", f"the sender hung up after {total} bytes") from None
         total += len(piece)
         if total > limits.request_bytes:
             raise Problem("too-large", f"a request brings at most {limits.request_bytes} bytes")

@@ -9,6 +9,7 @@ import os
 import threading
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from server.ingest import media
 from server.problems import Problem
@@ -126,6 +127,19 @@ def test_a_sender_that_goes_silent_is_ended_and_what_came_whole_is_kept(ingest, 
     assert "after 2500 bytes" in said["detail"]
     assert held(caller, device, recording) == [[0, 2]]
     assert stored(ingest, device, recording).read_bytes() == data[:2000]
+
+
+def test_a_sender_that_hangs_up_is_no_error_of_ours_and_what_came_whole_is_kept(ingest, caller, device, recording, caplog):
+    data = recording.media["front"]
+
+    async def hanging_up():
+        yield data[:2500]
+        raise ClientDisconnect
+
+    said = problem(caller.put(path(device, recording), content=hanging_up()), 408, "silent")
+    assert "hung up after 2500 bytes" in said["detail"]
+    assert held(caller, device, recording) == [[0, 2]]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_long_request_is_durable_bit_by_bit(caller, device, recording, monkeypatch):
