@@ -183,7 +183,7 @@ class ServerCuts:
         with self._server([*options, *disk, "--points", str(written), *self._how]) as (process, port):
             for sender in self.senders:
                 self._greet(sender, port)
-            self._load(process, port, seconds)
+            self._load(process, port, seconds, sure=not options)
             if process.is_alive():
                 process.terminate()
                 process.join(READY_S)
@@ -201,7 +201,7 @@ class ServerCuts:
         with self._server(["--tape", str(path)]) as (process, port):
             for sender in self.senders:
                 self._greet(sender, port)
-            self._load(process, port, seconds)
+            self._load(process, port, seconds, sure=True)
             process.terminate()
             process.join(READY_S)
         return Run.load(path), [(sender.truth, told) for sender, told in zip(self.senders, before, strict=True)]
@@ -229,12 +229,19 @@ class ServerCuts:
             if port:
                 sender.ask(port)
 
-    def _load(self, process: BaseProcess, port: int, seconds: float, *, record: bool = True) -> None:
-        """All devices at once, until the server is dead, the time is over or (without `record`) all is stored."""
-        end = time.monotonic() + seconds
+    def _load(self, process: BaseProcess, port: int, seconds: float, *, record: bool = True, sure: bool = False) -> None:
+        """All devices at once, until the server is dead, the time is over or (without `record`) all is stored.
+
+        `sure`: and at least until each device has a receipt, however slow the machine is.
+        """
+        begin = time.monotonic()
+
+        def over(sender: Sender) -> bool:
+            took = time.monotonic() - begin
+            return took > END_S or (took > seconds and (bool(sender.told.receipts) or not sure)) or (not record and sender.idle)
 
         def send(sender: Sender) -> None:
-            while port and process.is_alive() and time.monotonic() < end and (record or not sender.idle):
+            while port and process.is_alive() and not over(sender):
                 with suppress(httpx.HTTPError):
                     sender.step(port, record=record)
 

@@ -68,7 +68,8 @@ def server(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
         f"at {len(sums.deaths)} of {len(known)} places; {sums.let_out['cosignatures']} cosignatures, {sums.let_out['receipts']} receipts"
     )
     row = _row(title, deaths, sums.found, effort, "server", remarks)
-    left = f"{len(never)} places of death that no life came to: figures in the JSON name them" if never else ""
+    left = "a broker that dies with the server; a second server"
+    left += f"; {len(never)} places of death that no life came to (the JSON names them)" if never else ""
     yield replace(row, command=f"{row.command} --cuts {effort.cuts}", figures=figures, not_tried=left)
 
 
@@ -105,7 +106,8 @@ def paper(place: Place, effort: Effort, _say: Say) -> Iterator[Row]:
         found.join(one.cut(effort.seed, 0 if quick else 1, QUICK_SHARE if quick else 1.0, QUICK_STARTS if quick else STARTS))
         steps, started = steps + one.steps, started + one.started
     title = "power cut at every step of the server's run, on paper"
-    yield _row(title, found.tried, found, effort, "server-paper", f"{steps} steps; the server started on {started} of the disks")
+    row = _row(title, found.tried, found, effort, "server-paper", f"{steps} steps; the server started on {started} of the disks")
+    yield replace(row, not_tried="threads that take turns otherwise than on these tapes; a sync that fails")
 
 
 def guard(place: Place, effort: Effort, say: Say) -> Iterator[Row]:
