@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -38,6 +39,8 @@ MAX_NAME = 64
 """RFC 5280, ub-common-name."""
 
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""What `cryptography` raises for keys and certificates that are none, locked, or of a kind or version that it does not know."""
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 
 
@@ -95,11 +98,12 @@ class Authority:
         try:
             certificate = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
             key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+            public = certificate.public_key()
         except OSError as error:
             raise AuthorityError(f"{error.filename}: expected a certificate authority, got: {error.strerror}") from error
-        except ValueError as error:
+        except UNREADABLE as error:
             raise AuthorityError(f"{folder}: expected ca.crt and ca.key in PEM, got: {error}") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != public:
             raise AuthorityError(f"{folder}: ca.key is not the key of ca.crt")
         return cls(folder, certificate, key, now)
 

@@ -34,7 +34,7 @@ def load(path: Path) -> Ed25519PrivateKey:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
         raise DeploymentError(f"{path}: expected a key, got: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
+    except authority.UNREADABLE as error:
         raise DeploymentError(f"{path}: expected an Ed25519 key in PKCS#8 PEM, got: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise DeploymentError(f"{path}: expected an Ed25519 key, got {type(key).__name__}")

@@ -18,6 +18,7 @@ import logging
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from server.config import Settings
 from server.errors import SettingsError
@@ -54,11 +55,13 @@ class Revocations:
                 return False
             found = x509.load_pem_x509_crl(self._list.read_bytes())
             authority = x509.load_pem_x509_certificate(self._authority.read_bytes())
-        except (OSError, ValueError) as e:
+            signed = found.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # an authority's key signs
+            serials = frozenset(entry.serial_number for entry in found)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as e:
             raise SettingsError(f"devices: expected a revocation list in {self._list}, got: {e}") from e
-        if not found.is_signature_valid(authority.public_key()):  # type: ignore[arg-type]  # an authority's key signs
+        if not signed:
             raise SettingsError(f"devices: {self._list} is not signed by the authority in {self._authority}")
-        self._serials = frozenset(entry.serial_number for entry in found)
+        self._serials = serials
         self._mark = mark
         return True
 
