@@ -292,3 +292,10 @@ def test_a_consumer_may_stop_the_recording_out_of_its_own_call(make_world):
     assert isinstance(world.events[-1], RecordingStopped)
     assert world.events[-1].trigger == "storage"
     assert not [event for event in world.events if isinstance(event, GapFound) and event.reason == "encoder"]
+
+
+def test_a_ring_that_is_short_of_memory_is_told_once_and_before_anybody_presses(make_world, monkeypatch):
+    monkeypatch.setattr("agent.capture.intake.MIB", 65_536)  # the clip is a small one
+    world = make_world(settings=CaptureSettings(pre_event_s=120, pre_event_mib=1))
+    world.run(60)
+    assert world.alarms() == ["ring-short"]

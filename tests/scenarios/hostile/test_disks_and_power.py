@@ -277,8 +277,10 @@ def test_a_past_that_contradicts_the_server_s_goes_on_in_the_next_journal(tmp_pa
         first = await one.press_start()
         await one.recorded(1)
         cosigned = await arena.metric("zhilu_lines_total")
-        forge(arena, one)
+        intruder = Intruder(arena.deployment, arena.broker_reload)
+        intruder.say(wire.topic(one.name, "journal"), forged(arena, one))
         await arena.until("the forged line", lambda: _more(arena, cosigned))
+        intruder.close()
         mine = (one.folder / "journal" / "1" / "segment-000000000000.jsonl").read_bytes()
         after = one.host.number
         await one.host.set_network(up=True)
@@ -307,19 +309,15 @@ async def _more(arena: Arena, lines_before: int) -> bool:
     return await arena.metric("zhilu_lines_total") > lines_before
 
 
-def forge(arena: Arena, one: Unit) -> None:
-    """A line behind those that the server has, signed with the device's own key."""
+def forged(arena: Arena, one: Unit) -> bytes:
+    """A batch of one line behind those that the server has, signed with the device's own key."""
     size, origin = one.progress.cosigned(), f"{arena.deployment.domain}/{one.name}/{one.n}"
     path = one.folder / "journal" / str(one.n) / "segment-000000000000.jsonl"
     known = path.read_bytes().split(b"\n")[:size]
-    forged = lines.build("power", 1_800_000_000_000, 1, "A" * 22, {"event": "good"})
-    root = merkle.root_of([merkle.leaf_hash(line) for line in (*known, forged)])
+    line = lines.build("power", 1_800_000_000_000, 1, "A" * 22, {"event": "good"})
+    root = merkle.root_of([merkle.leaf_hash(one) for one in (*known, line)])
     signed = evidence_key(one.folder, origin).note(note.checkpoint(origin, size + 1, root))
-    intruder = Intruder(arena.deployment, arena.broker_reload)
-    try:
-        intruder.say(wire.topic(one.name, "journal"), wire.encode_batch(size, [forged], signed))
-    finally:
-        intruder.close()
+    return wire.encode_batch(size, [line], signed)
 
 
 # --------------------------------------------------------------------------- the index of what waits
