@@ -56,6 +56,7 @@ class Log:
             self._tree, self.story, self._size = tree, story, tree.size
             self._starts, self._bytes = segment.starts, segment.whole
             self._cosigned = self._read_cosigned()
+            self._seconds: tuple[str, int | None] = "", None
             self._check(segment)
 
     def _check(self, segment: segments.Segment) -> None:
@@ -114,8 +115,12 @@ class Log:
         """When the server cosigned that, by its clock; None before the first cosignature."""
         if self._cosigned is None:
             return None
-        stamps = [signature for name, _, signature in note.split(self._cosigned[0])[1] if name != self.origin]
-        return max((int.from_bytes(stamp[:8], "big") for stamp in stamps if len(stamp) == COSIGNATURE_BYTES), default=None)
+        text = self._cosigned[0]
+        if self._seconds[0] != text:  # asked for each second, and new once in a while
+            stamps = [signature for name, _, signature in note.split(text)[1] if name != self.origin]
+            times = (int.from_bytes(stamp[:8], "big") for stamp in stamps if len(stamp) == COSIGNATURE_BYTES)
+            self._seconds = text, max(times, default=None)
+        return self._seconds[1]
 
     def lines(self, first: int, end: int) -> list[bytes]:
         """Lines [first, end) as they stand on the disk; BadLine where they are trimmed or not there yet, Damaged where they are lost."""

@@ -25,6 +25,10 @@ LOOKS_US = (120 * US_PER_S, 900 * US_PER_S)
 """How long after a stop that should have come, or after an order to start, somebody looks; twice, if the first look came to nothing."""
 
 
+SHARED_BYTES_S = (None, None, None, 1_250_000, 250_000)
+"""A line of its own for each recorder, or one for all of them: a garage's 10 or 2 Mbit/s."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long, how many; `lying`: cards that answer a sync and do nothing."""
@@ -133,7 +137,8 @@ def write(seed: int, plan: Plan) -> Story:
         chance, [row for row in TROUBLES if row.world], 1, length_us, [step.at_us for step in steps if step.do.startswith("record")], steps
     )
     steps.sort(key=lambda step: step.at_us)
-    return Story(f"seed {seed}", tuple(steps), Setting(seed, plan.devices, making))
+    shared = stream(seed, "chronicle", "line").choice(SHARED_BYTES_S)
+    return Story(f"seed {seed}", tuple(steps), Setting(seed, plan.devices, making, shared_bytes_s=shared))
 
 
 def _often(chance: random.Random, a_day: float, length_us: int) -> int:
