@@ -167,17 +167,22 @@ def _failed(story: scenario.Story, outcome: Outcome, options: argparse.Namespace
 
 def _list(options: argparse.Namespace) -> int:
     if options.phrases:
-        for row in phrases.PHRASES:
-            say(f"do: {row.words}{' [for <span>]' if row.undo else ''}\n      {row.means}")
-        for key, question in expect.QUESTIONS.items():
-            say(f"expect: {key}: {question.value}\n      {question.means}")
-        for name, sentence in INVARIANTS.items():
-            say(f"always: {name}\n      {sentence}")
+        _list_phrases()
         return 0
     for path in sorted(SHIPPED.glob("*.yaml")):
         story = scenario.load(path)
-        say(f"{path.stem}\n    {story.says or story.name}")
+        say(f"{path.stem}\n    {story.name}. {story.says}")
     return 0
+
+
+def _list_phrases() -> None:
+    for row in phrases.PHRASES:
+        choice = "".join(f"; {{{name}}}: {', '.join(words)}" for name, words in phrases.CHOICES.items() if "{" + name + "}" in row.words)
+        say(f"do: {row.words}{' [for {span}]' if row.undo else ''}\n      {row.means}{choice}")
+    for key, question in expect.QUESTIONS.items():
+        say(f"expect: {key}: {question.value}\n      {question.means}")
+    for name, sentence in INVARIANTS.items():
+        say(f"always: {name}\n      {sentence}")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def perform(world: World, device: Device, text: str) -> None:
 
 def understand(text: str) -> tuple[Phrase, list[str], int | None]:
     """The row, the values of its placeholders, how long it lasts; ScriptError where there is no such phrase."""
-    wanted = " ".join(text.split())
+    wanted = re.sub(r"(?<=\d)%", " %", " ".join(text.split()))
     for row, pattern in _PATTERNS:
         found = pattern.fullmatch(wanted)
         if found is not None:

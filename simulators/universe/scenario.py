@@ -92,7 +92,8 @@ def parse(text: str, name: str = "story") -> Story:
         raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - a BaseLoader makes text, lists and mappings only
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ScriptError(f"{name}{line}: not YAML: {' '.join(filter(None, (error.context, error.problem)))}") from error
+        why = "a tab; indent with spaces" if "'\\t'" in str(error.problem) else " ".join(filter(None, (error.context, error.problem)))
+        raise ScriptError(f"{name}{line}: not YAML: {why}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise ScriptError(f"{name}: not YAML: {error}") from error
     try:

@@ -118,6 +118,7 @@ SEEN_IN = {
     "nothing is uploaded": "agent-restarted",
     "media are sent twice": "network-off-for-an-hour",
     "a daemon fails": "battery-runs-out",
+    "a daemon never rests": "agent-restarted",
     "receipts come early": "power-cut-while-recording",
     "server writes zeros": "index-broken",
     "server forgets": "server-killed-at-its-commits",
@@ -242,6 +243,7 @@ STEP = "story:\n  - {at: '00:10', do: record for 9 s}\n"
         ("name: x\n", ": expected story: and under it a list of steps, each with at or after, and do or expect"),
         ("name: x\nsay: y\n" + STEP, ": there is no 'say'; did you mean 'says'? expected name, says,"),
         ("name: a: b\n" + STEP, ", line 1: not YAML: mapping values are not allowed here"),
+        ("story:\n\t- {at: '00:10', do: record}\n", ", line 2: not YAML: a tab; indent with spaces"),
         ("settings: {keep dayz: 3}\n" + STEP, ": settings: there is no 'keep dayz'; did you mean 'keep days'?"),
         ("settings: {keep days: three}\n" + STEP, ": keep days: expected a whole number, got 'three'"),
         ("settings: {resume: maybe}\n" + STEP, ": settings: resume: expected yes or no, got 'maybe'"),
@@ -329,7 +331,7 @@ def test_a_story_that_is_not_well_says_so_and_exits_1(tmp_path, capsys):
 def test_what_there_is_is_listed(capsys):
     assert command.main(["list"]) == 0
     listed = capsys.readouterr().out
-    assert all(f"{path.stem}\n    {scenario.load(path).says}\n" in listed for path in FILES)
+    assert all(f"{path.stem}\n    {story.name}. {story.says}\n" in listed for path in FILES for story in [scenario.load(path)])
     assert command.main(["list", "--phrases"]) == 0
     listed = capsys.readouterr().out
     assert all(f"do: {row.words}" in listed for row in phrases.PHRASES)
