@@ -18,7 +18,7 @@ import logging
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 
 from server.config import Settings
 from server.errors import SettingsError
@@ -57,7 +57,7 @@ class Revocations:
             authority = x509.load_pem_x509_certificate(self._authority.read_bytes())
             signed = found.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # an authority's key signs
             serials = frozenset(entry.serial_number for entry in found)
-        except (OSError, ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as e:
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion) as e:
             raise SettingsError(f"devices: expected a revocation list in {self._list}, got: {e}") from e
         if not signed:
             raise SettingsError(f"devices: {self._list} is not signed by the authority in {self._authority}")

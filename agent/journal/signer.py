@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -60,7 +60,7 @@ class FileSigner:
             raise KeyFault(f"evidence key {path}: expected mode 600, got {mode & 0o777:o}; replace the key, it may have been copied")
         try:
             key = load_pem_private_key(data, None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
             raise KeyFault(f"evidence key {path}: not a private key in PEM: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise KeyFault(f"evidence key {path}: expected an Ed25519 key, got {type(key).__name__}")

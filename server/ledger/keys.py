@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -53,7 +53,7 @@ def load(path: Path, name: str, algorithm: int = note.ED25519) -> Key:
         raise KeyUnusable(f"{path}: expected mode 600, got {mode:o}; others may have read it, so make a new key")
     try:
         private = serialization.load_pem_private_key(data, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as e:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as e:
         raise KeyUnusable(f"{path}: expected a PEM private key without password: {e}") from e
     if not isinstance(private, Ed25519PrivateKey):
         raise KeyUnusable(f"{path}: expected an Ed25519 key, got {type(private).__name__}")
