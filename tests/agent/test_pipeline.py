@@ -95,7 +95,8 @@ def test_a_press_records_and_a_long_one_stops_without_any_network(devices):
     lamps = [one["lamp"] for one in signals(state)]
     assert "recording" in lamps
     assert lamps[-1] == "off"
-    felt = [one["vibration"] for one in signals(state) if one["vibration"]]
+    # what a busy machine costs (frames, a slow disk) is felt too, and is no part of this
+    felt = [one["vibration"] for one in signals(state) if one["vibration"] not in ("", "short-short-short")]
     assert felt == ["long", "short", "long-long"]
     check_signed(state)
 
