@@ -6,7 +6,7 @@ Rules:
   sound, as long as its picture, stays with it for ever.
 - Whoever is more than `buffer_ms` behind finds the samples between lost and counted.
 
-Orders: unplug (SignalLost from then on) and plug, mute (silence) and unmute.
+Orders: unplug (SignalLost from then on) and plug (what was said meanwhile is lost), mute (silence) and unmute.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Microphone:
             )
         self._sound = self.sound()
         self._orders = open_orders("microphone", self.clock, self.world, self.script)
-        self._unplugged = self._muted = self._told = False
+        self._unplugged = self._muted = self._told = self._back = False
         self._start_us, self._next = 0, 0
 
     def sound(self) -> NDArray[np.int16]:
@@ -90,7 +90,8 @@ class _Microphone:
             return None
         self._wait(heard_us - self.clock.up_us())
         behind_us = self.clock.up_us() - heard_us
-        lost = behind_us // (self.chunk_ms * 1_000) if behind_us > self.buffer_ms * 1_000 else 0
+        lost = behind_us // (self.chunk_ms * 1_000) if self._back or behind_us > self.buffer_ms * 1_000 else 0
+        self._back = False
         if not self._next:
             self._orders.report("running", {})
         self._next += lost + 1
@@ -116,6 +117,7 @@ class _Microphone:
     def _obey(self) -> None:
         while (order := self._orders.take(0)) is not None:
             if order["do"] in ("unplug", "plug"):
+                self._back = self._unplugged and order["do"] == "plug"
                 self._unplugged = order["do"] == "unplug"
             else:
                 self._muted = order["do"] == "mute"

@@ -102,3 +102,19 @@ def test_a_file_without_sound_is_missing(clock, bikes, tmp_path):
     for path in (bikes, tmp_path / "none.wav"):
         with pytest.raises(DeviceMissing, match=r"can't be played.*name a sound file that is there"):
             FileMicrophone(clock=clock, path=str(path))
+
+
+def test_what_is_said_while_the_cable_is_out_is_lost_and_not_kept_by_it(clock):
+    steps = [{"at": 1, "to": "microphone", "do": "unplug"}, {"at": 4, "to": "microphone", "do": "plug"}]
+    microphone = ToneMicrophone(clock=clock, buffer_ms=20_000, script=steps)
+    microphone.start()
+    heard = []
+    while len(heard) < 100:
+        try:
+            chunk = microphone.read(0.25)
+        except SignalLost:
+            continue
+        if chunk is not None:
+            heard.append((chunk, clock.up_us()))
+    assert all(now_us - chunk.up_us <= 40_000 for chunk, now_us in heard)
+    assert sum(chunk.lost for chunk, _ in heard) == pytest.approx(3 * 48_000, abs=48_000 // 2)
