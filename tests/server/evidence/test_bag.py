@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from server.evidence import zipbag
-from server.evidence.opening import open_bag
 from server.evidence.command import main
 from server.evidence.errors import EvidenceError, NotAPackageError
+from server.evidence.opening import open_bag
 from server.evidence.text import as_text
 from server.evidence.verify import verify
 from tests.server.evidence.forge import FRONT, judge
