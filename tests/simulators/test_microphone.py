@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hal.contracts import AudioChunk
 from hal.errors import DeviceMissing, HalError, SignalLost
 from simulators import media
 from simulators.microphone import FileMicrophone, ToneMicrophone
@@ -108,7 +109,7 @@ def test_what_is_said_while_the_cable_is_out_is_lost_and_not_kept_by_it(clock):
     steps = [{"at": 1, "to": "microphone", "do": "unplug"}, {"at": 4, "to": "microphone", "do": "plug"}]
     microphone = ToneMicrophone(clock=clock, buffer_ms=20_000, script=steps)
     microphone.start()
-    heard = []
+    heard: list[tuple[AudioChunk, int]] = []
     while len(heard) < 100:
         try:
             chunk = microphone.read(0.25)
