@@ -203,6 +203,8 @@ class Device:
 
     def _happened(self, what: str, _detail: str) -> None:
         self.signals.append(what)
+        if what == "storage":
+            self.promise(Slow(refused=True))
 
     # ----------------------------------------------------------------- work
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulators.torture.heard import heard_of, in_trouble
 from simulators.torture.kernel import Image
 from simulators.torture.promises import (
     Acknowledged,
@@ -42,7 +43,7 @@ class Findings:
     problems: list[str] = field(default_factory=list)
     missing_ms: int = 0
     slow_ms: int = 0
-    """The same, where the officer had been told that the disk is slower than the recording."""
+    """The same, where the officer had been told that the disk is slower than the recording, or refuses it."""
     missing_before_ms: int = 0
     """Of recordings whose beginning nobody had been told of yet: the seconds before the press."""
     understated_ms: int = 0
@@ -351,14 +352,12 @@ class Judge:
     def _exposed(self) -> None:
         """What the camera had seen and is not there; the gap must begin where the media end."""
         handed: dict[tuple[str, str], int] = {}
-        slow = False
+        told_of = in_trouble(self._promises)
         for one in self._promises:
             if isinstance(one, Filmed) or (isinstance(one, Handed) and one.end_ms > one.begin_ms):  # a still has no length
                 place = one.recording, stem(one.track)
                 handed[place] = max(handed.get(place, 0), one.end_ms)
-            elif isinstance(one, Slow | Lines):
-                slow = isinstance(one, Slow)  # until something is durable
-        begun = {members_of(line)["recording"] for line in self.promised.values() if b'"kind":"start"' in line}
+        begun = heard_of(self._promises)
         for (name, base), end in handed.items():
             recording = self._recordings.get(name)
             if recording is None or name not in begun:
@@ -371,7 +370,7 @@ class Judge:
                 [*ends, *(g["from"] + g["lost"] for g in recording.gaps if stem(g["track"]) == base and g["reason"] != "power")], default=0
             )
             stated = sum(gap["lost"] for gap in recording.gaps if gap["reason"] == "power" and stem(gap["track"]) in (base, ""))
-            if slow:
+            if name in told_of:
                 self.found.slow_ms = max(self.found.slow_ms, end - there)
             else:
                 self.found.missing_ms = max(self.found.missing_ms, end - there)

@@ -97,7 +97,9 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """No promise: the officer was told that the disk is slower than the recording."""
+    """No promise: the officer was told that the disk is slower than the recording, or (`refused`) takes nothing of it any more."""
+
+    refused: bool = False
 
 
 Promise = Lines | Kept | Acknowledged | Durable | Refuted | Deleted | Trimmed | Handed | Filmed | Sent | Slow

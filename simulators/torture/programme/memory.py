@@ -135,7 +135,7 @@ def row_of(name: str, found: Found, seed: int, command: str, remarks: str = "") 
     """A row about cuts on the disk in memory."""
     starts = sorted(found.starts_ms)
     figures = {
-        "missing_while_told_that_the_disk_is_slow_ms": found.slow_ms,
+        "missing_while_told_that_the_disk_is_slow_or_refuses_ms": found.slow_ms,
         "missing_before_press_is_told_ms": found.missing_before_ms,
         "understated_ms": found.understated_ms,
         "fragments_recovered": found.recovered,
