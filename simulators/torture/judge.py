@@ -26,7 +26,6 @@ from simulators.torture.promises import (
     Lines,
     Promise,
     Refuted,
-    Slow,
     Trimmed,
 )
 from simulators.torture.reading import Written, members_of, plays, stem, written
