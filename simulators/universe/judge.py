@@ -34,7 +34,7 @@ INVARIANTS = {
     "purge": "no media are deleted without a receipt and a cosigned stop",
     "age": "media are old by the witness's clock, never by the device's alone",
     "arrives": "in the end the server holds every line and every byte once, and the device has every receipt",
-    "twice": "bytes sent twice stay below the bound of the story",
+    "twice": "no media come that the server held already; bytes sent twice stay below the bound of the story",
     "loss-stated": "what was recorded is on record, or a line says that it was lost, and why",
     "sessions": "recordings are legal: numbered without a gap, one at a time, nothing behind the stop",
     "unexpected": "no daemon meets an error that nobody expects",
@@ -73,6 +73,8 @@ class Judge:
         self.folds: dict[str, Fold] = {}
         self.receipts: dict[tuple[str, str], str] = {}
         self.lied: set[str] = set()
+        self.misled = False
+        """Whether others have answered in the server's place, or it has forgotten."""
         self.server: Server | None = None
         self._now_us, self._stop = now_us, stop
         self._trouble_us: dict[str, int] = {}
@@ -128,9 +130,11 @@ class Judge:
                 if loose and not _keeps(name, files.read(folder / name, 0, files.size(folder / name) - loose), batch):
                     self.fault("durable-first", f"{batch.origin}: lines up to {batch.size} left, {loose} bytes of {name} are not synced")
 
-    def came_again(self, device: str, size: int) -> None:  # noqa: ARG002 - for whoever looks closer
-        """Media came that the server held already."""
+    def came_again(self, device: str, size: int) -> None:
+        """Media came that the server held already: a recorder that isn't sure asks first. Strangers' answers may mislead it."""
         self.traffic.held_again += size
+        if device not in self.lied and not self.misled:
+            self.fault("twice", f"{device}: {size} bytes of media came that the server held already")
 
     def handed(self, device: str, recording: str, track: str, offset: int, size: int) -> None:
         """Bytes of media left a device."""
@@ -165,6 +169,7 @@ class Judge:
 
     def set_back(self) -> None:
         """The server has lost what it did since its last backup: from here on it may say less than before."""
+        self.misled = True
         for origin, public in self.public.items():
             size = self.server.services.logs.size(origin) if self.server is not None else 0
             public.cosigned = [one for one in public.cosigned if one[0] <= size]

@@ -112,6 +112,7 @@ class World:
     def mix_in_a_stranger(self, share: float) -> None:
         """From here on so many requests are answered by another deployment's server, which hears the broker too; 0 ends it."""
         self.mixed = share
+        self.judge.misled |= bool(share)
         if share and self.stranger is None:
             self.stranger = Server(
                 self.agenda, self.folder / "stranger", "stranger", self.broker, self.setting.seed, lambda _topic, _payload: None
