@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from simulators.errors import SimulatorError
 from simulators.universe.agenda import US_PER_S, Agenda, Bell, cancel, pause
 
+Seen = list[object]
+
 
 def test_things_happen_in_order_and_those_of_one_instant_as_they_were_put():
-    agenda, seen = Agenda(), []
+    agenda, seen = Agenda(), Seen()
+
+    def note(name: str) -> None:
+        seen.append((agenda.now_us, name))
+
     for name, when in (("c", 30), ("a", 10), ("b", 10)):
-        agenda.at(when, lambda name=name: seen.append((agenda.now_us, name)))
+        agenda.at(when, partial(note, name))
     cancel(agenda.at(20, lambda: seen.append("called off")))
     agenda.run(25)
     assert (seen, agenda.now_us) == ([(10, "a"), (10, "b")], 25)
@@ -21,7 +29,8 @@ def test_things_happen_in_order_and_those_of_one_instant_as_they_were_put():
 
 
 def test_a_task_waits_in_the_middle_and_ends_with_what_it_raised():
-    agenda, seen, ended = Agenda(), [], []
+    agenda, seen = Agenda(), Seen()
+    ended: list[BaseException | None] = []
 
     def work() -> None:
         for _ in range(3):
@@ -38,7 +47,8 @@ def test_a_task_waits_in_the_middle_and_ends_with_what_it_raised():
 
 
 def test_a_task_that_is_killed_unwinds_where_it_waits_and_says_nothing():
-    agenda, seen, ended = Agenda(), [], []
+    agenda, seen = Agenda(), Seen()
+    ended: list[BaseException | None] = []
 
     def work() -> None:
         try:
@@ -57,7 +67,7 @@ def test_a_task_that_is_killed_unwinds_where_it_waits_and_says_nothing():
     ("rung_us", "until_us", "rang"), [(None, 2_000_000, False), (500_000, 500_000, True), (3_000_000, 2_000_000, False)]
 )
 def test_a_bell_is_heard_or_the_time_is_over(rung_us, until_us, rang):
-    agenda, bell, seen = Agenda(), Bell(), []
+    agenda, bell, seen = Agenda(), Bell(), Seen()
     agenda.spawn("listener", lambda: seen.append((bell.wait(2.0), agenda.now_us)), lambda _error: None)
     if rung_us is not None:
         agenda.at(rung_us, bell.set)
@@ -101,7 +111,7 @@ def test_what_goes_round_in_circles_is_told_and_what_is_only_busy_is_not():
 
 
 def test_a_stop_ends_the_run_behind_what_happens():
-    agenda, seen = Agenda(), []
+    agenda, seen = Agenda(), Seen()
     agenda.at(5, lambda: agenda.stop("broken"))
     agenda.at(6, lambda: seen.append("too late"))
     agenda.run(100)

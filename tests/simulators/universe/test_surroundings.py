@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,9 +126,10 @@ def test_a_broken_index_is_another_file_of_the_same_length(card, tmp_path):
 
 
 def test_a_connection_keeps_order_and_a_break_takes_what_is_on_its_way(agenda):
-    line, seen = Line(agenda, random.Random(1)), []
+    line = Line(agenda, random.Random(1))
+    seen: list[object] = []
     for number in range(20):
-        line.carry("up", 10, lambda number=number: seen.append(number))
+        line.carry("up", 10, partial(seen.append, number))
     agenda.run(US_PER_S)
     assert seen == list(range(20))
     told = []
@@ -149,7 +151,8 @@ def test_a_half_open_line_swallows_and_tells_nobody(agenda):
 
 
 def test_who_shares_a_pipe_gets_an_equal_part_of_it(agenda):
-    pipe, done = Pipe(1_000_000), {}
+    pipe = Pipe(1_000_000)
+    done: dict[str, tuple[bool, int]] = {}
     for name, size in (("large", 20_000_000), ("small", 2_000_000), ("other", 2_000_000)):
         line = Line(agenda, random.Random(1), pipe)
         agenda.spawn(
@@ -201,7 +204,7 @@ def test_a_session_outlives_its_connection_unless_the_broker_starts_empty(agenda
     agenda.run(2 * US_PER_S)
     client.connect()
     assert [payload for _, payload in client.got] == [b"1", b"2", b"2"]  # what came meanwhile, and what is retained
-    died = []
+    died: list[bool] = []
     broker.watch(died.append)
     broker.start(empty=True)
     assert died == [False, True]
