@@ -76,3 +76,27 @@ async def _in_status(arena: Arena, one: Unit, alarm: str) -> bool:
 
 def events(one: Unit, kind: str) -> list[str]:
     return [line["event"] for line in one.lines(kind)]
+
+
+async def refused(arena: Arena, one: Unit) -> None:
+    """A press is answered by the alarm's pattern, and the lamp stays as it is."""
+    after = one.host.number
+    await one.host.gesture("start")
+    await arena.until("a press to be refused", lambda: [event for event in one.host.events(after) if event["what"] == "vibration"])
+    assert not [event for event in one.host.events(after) if event["what"] == "lamp"]
+
+
+async def lamp(arena: Arena, one: Unit, shows: str) -> None:
+    await arena.until(f"the lamp to say {shows}", lambda: one.host.signal["lamp"] == shows)
+
+
+async def whole_recording(one: Unit) -> str:
+    """The officer records again as if nothing had been."""
+    name = await one.press_start()
+    await one.recorded(1)
+    await one.press_stop()
+    return name
+
+
+def of(one: Unit, recording: str) -> list[dict]:
+    return [line for line in one.lines() if line.get("recording") == recording]

@@ -1,4 +1,4 @@
-"""Disks and supplies that fail under a recorder that runs: a line in the journal, a signal to the officer, one in `status`."""
+"""Disks, cards and indexes that fail under a recorder that runs: a line in the journal, a signal to the officer, one in `status`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from simulators.hostile.arena import Arena, Unit
 from simulators.hostile.forgery import Intruder, evidence_key
 from simulators.torture.loopdisk import LoopDisk
 from simulators.torture.loopdisk import missing as no_loop_disk
-from tests.scenarios.hostile.telling import ONE, events, over, tell, told
+from tests.scenarios.hostile.telling import ONE, events, lamp, of, over, refused, tell, told, whole_recording
 
 MIB = 1 << 20
 FULL, REFUSES, UNWRITABLE = "disk full", "the disk refuses", "the disk can't be written"
@@ -71,30 +71,6 @@ class Tmpfs:
     def remount(self, how: str) -> bool:
         """Read-only (`ro`) or not; False while a file is open for writing."""
         return subprocess.run(["mount", "-o", f"remount,{how}", str(self._folder)], check=False, capture_output=True).returncode == 0
-
-
-async def refused(arena: Arena, one: Unit) -> None:
-    """A press is answered by the alarm's pattern, and the lamp stays as it is."""
-    after = one.host.number
-    await one.host.gesture("start")
-    await arena.until("a press to be refused", lambda: [event for event in one.host.events(after) if event["what"] == "vibration"])
-    assert not [event for event in one.host.events(after) if event["what"] == "lamp"]
-
-
-async def lamp(arena: Arena, one: Unit, shows: str) -> None:
-    await arena.until(f"the lamp to say {shows}", lambda: one.host.signal["lamp"] == shows)
-
-
-async def whole_recording(one: Unit) -> str:
-    """The officer records again as if nothing had been."""
-    name = await one.press_start()
-    await one.recorded(1)
-    await one.press_stop()
-    return name
-
-
-def of(one: Unit, recording: str) -> list[dict]:
-    return [line for line in one.lines() if line.get("recording") == recording]
 
 
 # --------------------------------------------------------------------------- the disk is full
@@ -344,74 +320,3 @@ def test_a_broken_index_is_built_again_from_the_journal_and_said(tmp_path):
 
 
 # --------------------------------------------------------------------------- the supply
-
-
-def test_a_battery_that_runs_low_out_and_is_charged_again(tmp_path):
-    async def story(arena: Arena, one: Unit) -> None:
-        name = await one.press_start()
-        await one.recorded(1)
-        one.host.set_battery(10, charging=False)
-        await told(arena, one, "battery low: 10 %")
-        await lamp(arena, one, "recording")
-        after = one.host.number
-        one.host.set_battery(2, charging=False)
-        await arena.until("the end by itself", one.recordings)
-        assert one.lines("stop")[-1]["trigger"] == "power"
-        assert not [line for line in of(one, name) if line["kind"] == "gap"]
-        await told(arena, one, "battery critical: 2 %", after)
-        await lamp(arena, one, "alarm")
-        await refused(arena, one)
-        one.host.set_battery(2, charging=True)
-        await over(arena, one, "! battery")
-        await lamp(arena, one, "ready")
-        await whole_recording(one)
-        after = one.host.number
-        one.host.world.order("power", "set", percent=None, charging=None)
-        await told(arena, one, "the battery does not answer", after)
-        assert events(one, "power") == ["good", "low", "critical", "charging", "unknown"]
-
-    tell(tmp_path, story)
-
-
-def test_a_battery_that_is_gone_in_a_recording_costs_a_stated_end(tmp_path):
-    async def story(arena: Arena, one: Unit) -> None:
-        name = await one.press_start()
-        await one.recorded(2)
-        await one.host.power_off()
-        await lamp(arena, one, "off")
-        await arena.until("its last will", lambda: _is_off(arena, one))
-        await one.host.power_on()
-        await arena.until("the next start", lambda: len(one.lines("boot")) == 2)
-        boot = one.lines("boot")[1]
-        assert (boot["clean"], boot["lost"]["unfinished"]) == (False, 1)
-        assert one.recordings() == [name]
-        assert one.lines("stop")[-1]["trigger"] == "power"
-        assert {line["reason"] for line in of(one, name) if line["kind"] == "gap"} == {"power"}
-        await one.ready()
-
-    tell(tmp_path, story)
-
-
-def test_sigterm_in_a_recording_ends_it_whole(tmp_path):
-    async def story(arena: Arena, one: Unit) -> None:
-        name = await one.press_start()
-        await one.recorded(2)
-        after = one.host.number
-        await one.host.close()
-        assert one.lines("stop")[-1]["trigger"] == "signal"
-        assert not [line for line in of(one, name) if line["kind"] == "gap"]
-        assert events(one, "power")[-1] == "shutdown"
-        assert [event["text"] for event in one.host.events(after) if event["what"] == "vibration"] == ["long-long"]
-        assert one.host.signal["lamp"] == "off"
-        await arena.until("its farewell", lambda: _is_off(arena, one))
-        await one.host.start()
-        await arena.until("the next start", lambda: len(one.lines("boot")) == 2)
-        assert (one.lines("boot")[1]["clean"], one.lines("boot")[1]["lost"]) == (True, {})
-        await one.ready()
-
-    tell(tmp_path, story)
-
-
-async def _is_off(arena: Arena, one: Unit) -> bool:
-    said = await arena.said(one, "status")
-    return (said.get("online"), said.get("state")) == (False, "off")
