@@ -23,7 +23,7 @@ from simulators.universe.play import Outcome, play
 DAYS, DEVICES = 3.0, 2
 """One world: as long as a bad weekend, with company on the line."""
 LYING_SHARE = 4
-"""Every fourth world has cards that answer a sync and do nothing."""
+"""Every fourth world, from the second on, has cards that answer a sync and do nothing."""
 PATIENCE_S = 300.0
 """CPU seconds that a world may take: fifty times what it does. One that hangs is red too."""
 OFFICERS = ("record", "press", "hold")
@@ -93,7 +93,7 @@ def jobs_of(effort: Effort) -> list[Job]:
     """The worlds: a story may end a little before its days are over, so there are some more than seem needed."""
     count = max(-(-effort.device_days * 11 // int(DAYS * DEVICES * 10)), 1)
     first = effort.seed * 100_000
-    return [Job(first + number, lying=number % LYING_SHARE == LYING_SHARE - 1) for number in range(count)]
+    return [Job(first + number, lying=number % LYING_SHARE == 1) for number in range(count)]
 
 
 def row_of(tally: Tally, effort: Effort, jobs: list[Job], cpu_s: float) -> Row:
