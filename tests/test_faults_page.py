@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from agent import config
+from agent.capture.events import ALARMS
 from agent.core import kinds
 from agent.faults import FAULTS
+from agent.pipeline import whereabouts
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("faults.md", "faults.zh-CN.md")
@@ -66,6 +69,21 @@ def test_every_sentence_on_the_page_is_one_of_the_table_or_a_word_of_the_program
         for said in marked(row[2]):
             known = any(pattern.fullmatch(said.replace("…", "… …")) for pattern in patterns) or said in WORDS
             assert known or re.fullmatch(r"[a-z]+\.[a-z_]+", said), said
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_event_of_a_sensor_is_on_the_page(page):
+    said = (ROOT / "docs" / page).read_text()
+    told = {*ALARMS, *whereabouts.EVENTS} - {"ring-short", "still-failed", "encoder-fault"}
+    assert {event for event in told if f"`camera` `{event}`" not in said} == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_setting_on_the_page_is_one(page):
+    named = re.findall(r"`(capture|duty)\.(\w+)`", (ROOT / "docs" / page).read_text())
+    assert named
+    for section, key in named:
+        assert key in config.Settings.model_fields[section].annotation.model_fields, key  # type: ignore[union-attr]
 
 
 def test_the_two_pages_have_the_same_rows():
