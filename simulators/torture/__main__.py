@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m simulators.torture", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seed", type=int, default=1, help="chance is made of it")
     parser.add_argument("--cuts", type=int, default=None, metavar="N", help="real cuts and kills (default 200)")
-    parser.add_argument("--only", choices=sorted(ROWS), metavar="NAME", help=f"one of: {', '.join(ROWS)}")
+    parser.add_argument(
+        "--only", choices=sorted(ROWS), action="append", metavar="NAME", help=f"may be given more than once; of: {', '.join(ROWS)}"
+    )
     parser.add_argument("--quick", action="store_true", help="as much as `make test` tries")
     parser.add_argument("--out", type=Path, default=Path("build/torture.json"), help="where the figures go")
     given = parser.parse_args(arguments)
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.cuts is not None:
         effort = replace(effort, cuts=given.cuts)
     logging.disable(logging.CRITICAL)  # what the agent says of disks that refuse would drown the table
-    rows = _rows([given.only] if given.only else list(ROWS), effort)
+    rows = _rows(given.only or list(ROWS), effort)
     print(as_text(rows))
     as_json(rows, given.out)
     return int(any(row.red for row in rows))
