@@ -53,7 +53,7 @@ def test_a_red_world_says_its_seed_and_leaves_a_short_story(tmp_path, monkeypatc
     (row,) = worlds.worlds(Place(tmp_path, tmp_path), replace(Effort(), device_days=0), said.append)
     assert (row.lost, row.hidden) == (0, 1)
     (path,) = (tmp_path / "build").glob("*.yaml")
-    assert str(path) in said[0]
+    assert str(path) in said[1]
     assert "seed 100000" in said[0]
     assert [step.do for step in scenario.load(path).steps] == ["record for 9 s"]
 

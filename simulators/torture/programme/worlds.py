@@ -82,7 +82,8 @@ def worlds(place: Place, effort: Effort, say: Say) -> Iterator[Row]:  # noqa: AR
         if not outcome.well:
             broken = "; ".join([f"{name}: {what}" for name, what in outcome.faults] + outcome.wrong)
             text = f"seed {job.seed}{' with lying cards' if job.lying else ''}: {broken}"
-            say(f"worlds: {text}; shortened: {_shortened(job, outcome, FAILURES)}")
+            say(f"worlds: {text}")  # before it is shortened: that takes a while
+            say(f"worlds: seed {job.seed}, shortened: {_shortened(job, outcome, FAILURES)}")
             tally.red.append((text, frozenset(name for name, _ in outcome.faults)))
         if number % 50 == 0:
             say(f"worlds: {number} of {len(jobs)}, {tally.sums['device_days']:,.0f} device-days, {time.monotonic() - began:.0f} s")
