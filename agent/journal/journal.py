@@ -174,13 +174,17 @@ class Journal(Log):
     def keep_cosigned(self, text: str) -> bool:
         """Keep the server's newest cosigned note, durably. False when one of that size or more is kept already.
 
-        Contradiction when it is not of our lines. Whose cosignature it holds was checked by who took it in.
+        Contradiction when it is not of our lines; of lines that were trimmed nothing can be said, and nothing needs to be.
+        Whose cosignature it holds was checked by who took it in.
         """
         with self._lock:
             head = _head(text)
             if head.origin != self.origin:
                 raise Contradiction(f"expected a cosigned checkpoint of {self.origin}, got one of {head.origin}")
-            if head.size > self.size or self.root_at(head.size) != head.root:
+            root = self.root_at(head.size)
+            if root is None and head.size <= self.cosigned_size:
+                return False  # trimmed, and that only below a cosignature
+            if root != head.root:
                 raise Contradiction(f"the server cosigned another root of {head.size} lines than ours of {self.size}")
             if head.size <= self.cosigned_size:
                 return False

@@ -19,7 +19,7 @@ from agent.core import note, wire
 from agent.journal import adopt, segments
 from agent.journal.errors import Contradiction
 from simulators.powercut import PowerCut, SimulatedFiles, keep
-from tests.agent.journal.conftest import KEY, ORIGIN, Device, cosign, naive_checkpoint, naive_root
+from tests.agent.journal.conftest import KEY, ORIGIN, Device, cosign, cosigned, naive_checkpoint, naive_root
 
 STATE = Path("/state")
 SHORT = 16
@@ -75,7 +75,8 @@ class Journals(RuleBasedStateMachine):
     def hear_a_cosignature(self, which: int) -> None:
         """The newest, or an old one that comes late or twice."""
         size = self.heads[-1 - which % len(self.heads)]
-        text = cosign(self.device.journal, size)
+        body = note.checkpoint(ORIGIN, size, naive_root(self.lines[:size]))  # the journal may have trimmed its own by now
+        text = cosigned(note.sign(body, ORIGIN, note.ED25519, KEY.public_key(), KEY.sign))
         assert self.device.journal.keep_cosigned(text) == (size > self.cosigned)
         self.cosigned = max(self.cosigned, size)
 
@@ -276,3 +277,17 @@ def test_a_tail_behind_a_segment_that_is_full_is_set_aside_and_counted(monkeypat
     (name,) = again.files.list(again.folder / "aside")
     assert again.files.read(again.folder / "aside" / name) == b"\xff\n\0"
     assert again.journal.lines(0, SHORT) == device.journal.lines(0, SHORT)
+
+
+def test_an_old_cosignature_of_lines_that_were_trimmed_meanwhile_is_no_contradiction(monkeypatch):
+    monkeypatch.setattr(segments, "SEGMENT_LINES", SHORT)
+    device = Device(STATE, SimulatedFiles())
+    device.start()
+    while device.journal.size < SHORT - 2:
+        device.scribe.sense(1, None)
+    old = cosign(device.journal)
+    while device.journal.size < SHORT + 2:
+        device.scribe.sense(1, None)
+    device.cosign()
+    assert device.scribe.trim(device.journal.size) == SHORT
+    assert not device.journal.keep_cosigned(old)

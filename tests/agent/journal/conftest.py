@@ -125,6 +125,11 @@ class Device:
 def cosign(journal: Journal, size: int | None = None, seconds: int = 1_763_712_400) -> str:
     text = journal.checkpoint if size is None else journal.checkpoint_at(size)
     assert text is not None
+    return cosigned(text, seconds)
+
+
+def cosigned(text: str, seconds: int = 1_763_712_400) -> str:
+    """A signed checkpoint with the witness's line under it."""
     key = WITNESS_KEY.public_key().public_bytes_raw()
     return note.add(text, note.cosign(text, WITNESS, key, WITNESS_KEY.sign, seconds))
 
