@@ -54,6 +54,17 @@ class Public:
     roots: dict[int, bytes] = field(default_factory=dict)
     cosigned: list[tuple[int, int, int]] = field(default_factory=list)
     """(size, the witness's seconds, the world's time), rising."""
+    forgotten: set[tuple[int, bytes]] = field(default_factory=set)
+    """Sizes and roots that a lying card forgot after they had left; they may still be under way to the server."""
+
+    def forget(self, index: int) -> None:
+        """From this line on the device knows nothing of what it let out."""
+        self.forgotten |= {(size, root) for size, root in self.roots.items() if size > index}
+        self.roots = {size: root for size, root in self.roots.items() if size <= index}
+        del self.lines[index:]
+        self.range = merkle.Range()
+        for line in self.lines:
+            self.range.append(merkle.leaf_hash(line))
 
     @property
     def cosigned_size(self) -> int:
@@ -108,6 +119,8 @@ class Judge:
             self.fault("kept", f"{batch.origin}: a batch begins at {batch.first}, published were {len(public.lines)} lines")
             return
         for index, line in enumerate(batch.lines, batch.first):
+            if device.name in self.lied and public.cosigned_size <= index < len(public.lines) and public.lines[index] != line:
+                public.forget(index)  # the card forgot it, and nobody who answered had heard of it: nobody can know
             if index == len(public.lines):
                 public.lines.append(line)
                 public.range.append(merkle.leaf_hash(line))
@@ -157,7 +170,9 @@ class Judge:
         head = note.parse_checkpoint(body)
         seconds = max(int.from_bytes(data[:8], "big") for _, _, data in signatures if len(data) == 72)
         public = self.public.get(head.origin)
-        if public is None or head.size not in public.roots or public.roots[head.size] != head.root:
+        if public is not None and (head.size, head.root) in public.forgotten:
+            return  # what a lying card forgot came through after all: the device takes it back, or begins its next journal
+        if public is None or public.roots.get(head.size) != head.root:
             self.fault("cosigned-stays", f"{head.origin}: the server cosigned a root at {head.size} that {device} never published")
             return
         last = public.cosigned[-1] if public.cosigned else (0, 0, 0)
