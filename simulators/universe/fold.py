@@ -2,7 +2,7 @@
 
 Rules (docs/evidence-format.md, section 2): `n` counts from 0 without a gap from `start` to `stop`; one recording is open at a time;
 lines of the kinds "while recording" belong to it exactly between the two; after `stop` only `gap` and `purge`, without `n`; `seq`
-counts from 0, `stop` sums up what there was; line 0 is `enrol`, `boot` counts.
+counts from 0, `stop` sums up what there was; line 0 is `enrol`, `boot` counts, and where a card forgot lines it may count anew.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Fold:
         self.recordings: dict[str, Told] = {}
         self.open: str | None = None
         self.boots = 0
+        self.forgetful = False
         self.problems: list[str] = []
         self.kinds: dict[str, int] = {}
 
@@ -65,9 +66,9 @@ class Fold:
         """Take lines from index `first` on in the place of what was there."""
         kept = self.lines[:first]
         if first < len(self.lines):
-            problems = self.problems
+            problems, forgetful = self.problems, self.forgetful
             self.__init__(self.origin)  # type: ignore[misc]
-            self.problems = problems
+            self.problems, self.forgetful = problems, forgetful
             for line in kept:
                 self.add(line)
         for line in lines:
@@ -97,7 +98,8 @@ class Fold:
         self.lines.append(line)
 
     def _boot(self, members: dict[str, Any]) -> None:
-        if self.boots and members["boot"] != self.boots + 1:
+        anew = self.forgetful and 0 < members["boot"] <= self.boots
+        if self.boots and members["boot"] != self.boots + 1 and not anew:
             self._odd(f"boot {members['boot']} after {self.boots}")
         self.boots = members["boot"]
 

@@ -255,6 +255,7 @@ class Judge:
         assert device.pipeline is not None
         journal = device.pipeline.evidence.scribe.journal
         fold = self.folds.setdefault(journal.origin, Fold(journal.origin))
+        fold.forgetful = device.name in self.lied
         lines = journal.lines(journal.oldest, journal.size)
         same = 0
         while same < min(len(lines), len(fold.lines)) and lines[same] == fold.lines[same]:
