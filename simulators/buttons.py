@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Buttons:
-    """All buttons as one stream of edges, stamped when the order was taken."""
+    """All buttons as one stream of edges, stamped when the order was given."""
 
     def __init__(self, clock: Clock, *, world: str = "", script: str | Sequence[Mapping[str, Any]] = "") -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class Buttons:
     def read(self, timeout_s: float) -> Edge | None:
         """The next edge; DeviceFault when the world has gone."""
         order = self._orders.take(timeout_s)
-        return None if order is None else Edge(order["button"], order["down"], self._clock.up_us())
+        return None if order is None else Edge(order["button"], order["down"], order.get("up_us", self._clock.up_us()))
 
     def close(self) -> None:
         """End; a waiting read ends with it."""

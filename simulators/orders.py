@@ -4,6 +4,7 @@ Rules:
 - ORDERS is the closed list: (role, verb) → members and their types. Whatever is not in it is refused whole.
 - An order with a `slot` describes a state that lasts: a host repeats the newest of each slot to a device that starts later.
 - A device asks for its orders itself (`take`), in its own reading thread: no order arrives behind its back.
+- An order says when it was given (`up_us`, on the machine's clock), as an interrupt does: a thread that is late makes no glitch of a press.
 
 A script is a list of tables `{at = 2.5, to = "button", do = "edge", button = "record", down = true}`, in a settings file
 or in a TOML file of its own under `[[step]]`; `at` is in seconds since the device was opened.
@@ -71,9 +72,11 @@ def check(order: Mapping[str, Any]) -> Kind:
     kind = ORDERS.get((to, verb)) if isinstance(to, str) and isinstance(verb, str) else None
     if kind is None:
         raise ScriptError(f"order to {_shown(to)} to do {_shown(verb)}: there is no such order; expected one of {_known(to)}")
-    members = {name: value for name, value in order.items() if name not in ("to", "do", "at")}
+    members = {name: value for name, value in order.items() if name not in ("to", "do", "at", "up_us")}
     if set(members) != set(kind.members):
         raise ScriptError(f"order {to} {verb} has the members {sorted(members)}; expected exactly {sorted(kind.members)}")
+    if type(order.get("up_us", 0)) is not int:
+        raise ScriptError(f"order {to} {verb}: up_us is {_shown(order['up_us'])}; expected microseconds, as an integer")
     for name, value in members.items():
         # bool is an int to isinstance; an order that means a figure does not
         if type(value) not in kind.members[name]:
@@ -128,11 +131,12 @@ class Script:
         """The next step that is due, waiting for it at most so long."""
         left_s = timeout_s
         if self._steps:
-            due_s = float(self._steps[0]["at"]) - (self._clock.up_us() - self._began_us) / 1e6
+            due_us = self._began_us + round(float(self._steps[0]["at"]) * 1e6)
+            due_s = (due_us - self._clock.up_us()) / 1e6
             if due_s <= timeout_s:
                 if due_s > 0:
                     pause(self._clock, due_s)
-                return {name: value for name, value in self._steps.pop(0).items() if name != "at"}
+                return {**{name: value for name, value in self._steps.pop(0).items() if name != "at"}, "up_us": due_us}
         if left_s > 0:
             pause(self._clock, left_s)
         return None

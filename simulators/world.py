@@ -7,7 +7,7 @@ A Unix socket of mode 600; each device makes a connection of its own. Both ways:
                     {"from": "indicator", "is": "signal", "lamp": …, "sound": …, "vibration": …, "screen": […]}
                     {"from": "power", "is": "level", "percent": …, "charging": …}
                     {"from": "camera", "is": "running"}                   its first frame (a microphone's first chunk) was fetched
-    host → device   {"to": "button", "do": "edge", "button": "record", "down": true}      (simulators.orders.ORDERS)
+    host → device   {"to": "button", "do": "edge", "button": "record", "down": true, "up_us": …}      (simulators.orders.ORDERS)
 
 Rules:
 - A line that breaks the protocol ends the connection; nothing of it is carried out.
@@ -29,6 +29,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hal.drivers.linux import SystemClock
 from hal.errors import DeviceFault, DeviceMissing
 from simulators import orders
 from simulators.errors import ScriptError, WorldError
@@ -209,7 +210,7 @@ class World:
 
     def order(self, role: str, verb: str, **members: Any) -> int:
         """Give an order; to how many devices it went. ScriptError when there is no such order."""
-        order: orders.Order = {"to": role, "do": verb, **members}
+        order: orders.Order = {"to": role, "do": verb, **members, "up_us": SystemClock().up_us()}
         kind = orders.check(order)
         if kind.slot:
             self._lasting[role, kind.slot] = order

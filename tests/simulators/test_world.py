@@ -13,6 +13,7 @@ from queue import Queue
 import pytest
 
 from hal.contracts import Signal
+from hal.drivers.linux import SystemClock
 from hal.errors import DeviceFault, DeviceMissing
 from simulators.battery import Battery
 from simulators.buttons import Buttons
@@ -71,10 +72,13 @@ def host(tmp_path):
 def test_a_finger_in_the_browser_is_an_edge_on_the_device(host, clock):
     buttons = Buttons(clock, world=str(host.path))
     assert host.next() == ("button", "here", {})
+    before_us = SystemClock().up_us()
     assert host.order("button", "edge", button="record", down=True) == 1
+    given_us = SystemClock().up_us()
     edge = buttons.read(GENEROUS_S)
     assert edge is not None
-    assert (edge.button, edge.down, edge.up_us) == ("record", True, 7_000_000)
+    assert (edge.button, edge.down) == ("record", True)
+    assert before_us <= edge.up_us <= given_us, "when the finger moved, not when a busy thread came to read of it"
     assert buttons.read(0) is None
     buttons.close()
     assert buttons.read(GENEROUS_S) is None
