@@ -20,13 +20,14 @@ const post = (path) => fetch(path, { method: "POST" }).catch(() => {});
 function show(now) {
   state = now;
   const on = now.power === "on";
-  document.body.dataset.lamp = now.lamp;
+  const lamp = on ? now.lamp : "off"; // between the power's end and the host's word of it, too
+  document.body.dataset.lamp = lamp;
   document.body.dataset.power = now.power;
-  document.title = `${now.lamp === "recording" ? "● " : ""}${now.device}`;
+  document.title = `${lamp === "recording" ? "● " : ""}${now.device}`;
   $("device").textContent = now.device;
   $("console").hidden = !now.console;
   $("console").href = now.console || "#";
-  const [word, chinese] = on && now.lamp === "off" ? DARK : WORDS[now.lamp] ?? [now.lamp, ""];
+  const [word, chinese] = on && lamp === "off" ? DARK : WORDS[lamp] ?? [lamp, ""];
   $("word").textContent = word;
   $("word-zh").textContent = chinese;
   $("screen").textContent = now.screen.join("\n");
