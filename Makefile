@@ -5,7 +5,7 @@
 #   make test    all tests                                                                  (ARGS="tests/provisioning -x")
 #   make check   all linters
 #   make bench   the figures that we promise
-#   make torture power cuts by the thousand; prints a table, writes build/torture.json       (ARGS="--only guard --seed 2")
+#   make torture everything broken on purpose; prints a table, writes build/torture.json    (ARGS="--only guard --seed 2")
 #   make lock    pin new versions (constraints.txt, package-lock.json)
 #   make clean   remove what make made; recordings and packages of the demonstration stay
 
