@@ -37,19 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.cuts is not None:
         effort = replace(effort, cuts=given.cuts)
     logging.disable(logging.CRITICAL)  # what the agent says of disks that refuse would drown the table
-    rows = _rows(given.only or list(ROWS), effort)
+    rows = _rows(given.only or list(ROWS), effort, given.out)
     print(as_text(rows))
-    as_json(rows, given.out)
     return int(any(row.red for row in rows))
 
 
-def _rows(names: list[str], effort: Effort) -> list[Row]:
+def _rows(names: list[str], effort: Effort, out: Path) -> list[Row]:
+    """Each in folders of its own; the figures are written after each, so that a long run that ends early keeps what it has found."""
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as memory, tempfile.TemporaryDirectory() as disk:
-        for name in names:
-            began = time.monotonic()
+    for name in names:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as memory, tempfile.TemporaryDirectory() as disk:
             rows += ROWS[name](Place(Path(memory), Path(disk)), effort, _say)
-            _say(f"{name}: {time.monotonic() - began:.0f} s")
+        as_json(rows, out)
+        _say(f"{name}: {time.monotonic() - began:.0f} s")
     return rows
 
 

@@ -51,3 +51,21 @@ def test_a_name_that_is_no_row_is_wrong_usage(capsys):
         main(["--only", "nothing"])
     assert ended.value.code == 2
     assert "duty" in capsys.readouterr().err
+
+
+def test_rows_are_in_nobodys_way_and_one_that_breaks_off_leaves_the_others_figures(tmp_path, monkeypatch):
+    def takes_a_name(place, _effort, _say):
+        (place.memory / "taken").mkdir()
+        (place.disk / "taken").mkdir()
+        yield GREEN
+
+    def breaks_off(_place, _effort, _say):
+        raise OSError("no disk")
+
+    for name, row in (("duty", takes_a_name), ("starts", takes_a_name), ("real", breaks_off)):
+        monkeypatch.setitem(ROWS, name, row)
+    out = tmp_path / "torture.json"
+    asked = [word for name in ("duty", "starts", "real") for word in ("--only", name)]
+    with pytest.raises(OSError, match="no disk"):
+        main([*asked, "--out", str(out)])
+    assert len(json.loads(out.read_text("utf-8"))) == 2
