@@ -45,6 +45,8 @@ from simulators.torture.tapes import Run
 from simulators.torture.told import Told, Truth
 
 READY_S = 120.0
+TELLING = (" commit ", " publish ", " answer ", " body ")
+"""Points on which a promise hangs; they come before those that only a start passes."""
 ROUND_S = 4.0
 """A server that has not come to its hour of death by then is told to end, and may die on that way."""
 AT_THE_END, END_SOON_S = "Writer.close", 1.0
@@ -159,8 +161,7 @@ class ServerCuts:
 
     def cut(self, number: int, point: str = "") -> None:
         """Run a server until its hour, read what is left, judge."""
-        untried = self.points.untried()
-        point = point or self._chance.choice(untried or self.points.known())
+        point = point or self._chance.choice(self._first(self.points.untried()) or self.points.known())
         often = max(self.points.counts.get(point.partition(" ")[2], 1) / 2, 1)  # a life may be slower than the rehearsal
         times = max(int(2 ** self._chance.uniform(0, math.log2(often)) / EARLIER ** self.points.vain.get(point, 0)), 1)
         if "catalogue" in point or self._chance.randrange(WITHOUT_CATALOGUE) == 0:
@@ -172,6 +173,15 @@ class ServerCuts:
             self.points.deaths[point] = self.points.deaths.get(point, 0) + 1
         else:
             self.points.vain[point] = self.points.vain.get(point, 0) + 1
+
+    def _first(self, untried: list[str]) -> list[str]:
+        """Those to be tried next: what was not gone for in vain, and of that what others are told of."""
+
+        def later(point: str) -> tuple[int, bool]:
+            return self.points.vain.get(point, 0), not any(word in point for word in TELLING)
+
+        least = min(map(later, untried), default=None)
+        return [point for point in untried if later(point) == least]
 
     def _life(self, where: str, options: list[str], seconds: float) -> bool:
         """One server from its start to its death; whether it died by itself."""
