@@ -164,7 +164,9 @@ class ServerCuts:
         point = point or self._chance.choice(self._first(self.points.untried()) or self.points.known())
         often = max(self.points.counts.get(point.partition(" ")[2], 1) / 2, 1)  # a life may be slower than the rehearsal
         times = max(int(2 ** self._chance.uniform(0, math.log2(often)) / EARLIER ** self.points.vain.get(point, 0)), 1)
-        if "catalogue" in point or self._chance.randrange(WITHOUT_CATALOGUE) == 0:
+        if "soundness" in point:  # only a server that finds a broken one passes there
+            self.lose_catalogue(2 - self.points.vain.get(point, 0) % 2)
+        elif "catalogue" in point or self._chance.randrange(WITHOUT_CATALOGUE) == 0:
             self.lose_catalogue()
         dead = self._life(
             f"kill {number} {point}, time {times}", ["--die", point, "--times", str(times)], END_SOON_S if AT_THE_END in point else ROUND_S
